@@ -1,0 +1,90 @@
+"""Writing files so that a kill or a full disk leaves the old content or the new one, never a torn file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from rtlab.errors import StoreError
+
+
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Write ``path`` by temporary file, fsync and rename, then fsync the folder.
+
+    Raises:
+        StoreError: the disk is full, read-only, or the folder may not be written; names the path.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
+    """Write a value as JSON: sorted keys, two spaces, no NaN (ValueError), newline at the end."""
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, (text + "\n").encode(), mode)
+
+
+def append_line(path: Path, line: str, mode: int = 0o600) -> None:
+    """Append one line by a single write, then fsync file and (when the file is new) folder."""
+    try:
+        new = not path.exists()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode)
+        try:
+            os.write(descriptor, line.encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if new:
+            sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def make_folder(path: Path, mode: int = 0o755) -> Path:
+    """Create a folder and its parents; StoreError with the reason when that is impossible."""
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        if mode == 0o700:
+            path.chmod(mode)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    return path
+
+
+def sync_folder(path: Path) -> None:
+    """fsync a folder, so that a rename in it survives a power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cannot_write(path: Path, error: OSError) -> StoreError:
+    """The StoreError for an OSError while writing ``path``, with what to do."""
+    remedies = {
+        errno.ENOSPC: "Free some space there and run the same command again: nothing that was stored is lost.",
+        errno.EDQUOT: "Your disk quota is used up: free some space and run the same command again.",
+        errno.EROFS: "The file system is read-only: choose another folder, or remount it writable.",
+        errno.EACCES: "Choose a folder that you may write to.",
+        errno.EIO: "The disk reports errors: check the kernel's log (dmesg) before measuring on.",
+    }
+    remedy = remedies.get(error.errno or 0, "Check the folder and run the same command again.")
+    return StoreError(f"Cannot write {path}: {error.strerror or error}.", remedy=remedy)

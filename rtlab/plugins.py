@@ -1,0 +1,68 @@
+"""Finds the plug-ins: one module each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
+
+A module is a plug-in when it defines EXPERIMENT, RUNTIME or PROVIDER. Nothing has to be registered.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from functools import cache
+from typing import Any, Literal, cast
+
+from rtlab.errors import UsageError
+from rtlab.model import Experiment, Runtime
+
+Kind = Literal["experiments", "runtimes", "providers"]
+_ATTRIBUTE = {"experiments": "EXPERIMENT", "runtimes": "RUNTIME", "providers": "PROVIDER"}
+
+
+@cache
+def _all(kind: Kind) -> dict[str, Any]:
+    package = importlib.import_module(f"rtlab.{kind}")
+    found: dict[str, Any] = {}
+    for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        module = importlib.import_module(f"rtlab.{kind}.{module_info.name}")
+        plugin = getattr(module, _ATTRIBUTE[kind], None)
+        if plugin is None:
+            continue
+        if plugin.name in found:
+            raise RuntimeError(f"two {kind} are called {plugin.name!r}")
+        found[plugin.name] = plugin
+    return found
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """Names of all plug-ins of a kind, experiments in the order within one boot."""
+    plugins = _all(kind)
+    if kind == "experiments":
+        return tuple(sorted(plugins, key=lambda n: plugins[n].order))
+    return tuple(plugins)
+
+
+def _load(kind: Kind, name: str) -> Any:
+    plugins = _all(kind)
+    if name in plugins:
+        return plugins[name]
+    close = difflib.get_close_matches(name, plugins, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(
+        f"There is no {kind[:-1]} called {name[:60]!r}.{hint}",
+        remedy=f"Known {kind}: {', '.join(names(kind))}.",
+    )
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment of that name; UsageError names the nearest one otherwise."""
+    return cast(Experiment, _load("experiments", name))
+
+
+def runtime(name: str) -> Runtime:
+    """The runtime of that name, or of the part before the colon (``kata:qemu``)."""
+    return cast(Runtime, _load("runtimes", name.split(":", 1)[0]))
+
+
+def provider(name: str) -> Any:
+    """The provider of that name (see ``rtlab.providers.Provider``)."""
+    return _load("providers", name)

@@ -1,0 +1,14 @@
+"""crun: An OCI runtime in C."""
+
+from rtlab.model import Runtime
+
+RUNTIME = Runtime(
+    name="crun",
+    title="crun",
+    docker_name="crun",
+    role="crun",
+    proof="crun",
+    own_kernel=False,
+    needs_kvm=False,
+    summary="An OCI runtime in C.",
+)

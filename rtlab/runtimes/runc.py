@@ -1,0 +1,14 @@
+"""runC: The OCI reference runtime; Docker's default."""
+
+from rtlab.model import Runtime
+
+RUNTIME = Runtime(
+    name="runc",
+    title="runC",
+    docker_name="runc",
+    role="runc",
+    proof="runc",
+    own_kernel=False,
+    needs_kvm=False,
+    summary="The OCI reference runtime; Docker's default.",
+)

@@ -1,0 +1,208 @@
+"""The state folder ``.rtlab/``: what this working folder's testbed is and what was created for it.
+
+.rtlab/
+  testbed.json     the testbed, as ``up`` left it
+  journal.jsonl    write-ahead: ``intend`` before something is created, ``have`` after, ``gone`` after removal
+  lock             flock; its content only informs
+  keys/            SSH keys and known_hosts, 0600
+  vagrant/ ansible/ local/   each edge's own folder, 0700
+  logs/            output of every external call
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from rtlab import atomic
+from rtlab.errors import Locked, StoreError, TestbedMissing, Unsafe
+from rtlab.model import Level, Machine, Testbed
+
+
+def now() -> str:
+    """This moment, ISO 8601 in UTC with seconds."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One line of the journal.
+
+    Attributes:
+        step: ``intend`` (about to create), ``have`` (created) or ``gone`` (removed and verified).
+        kind, name: What (see ``providers.Resource``).
+        details: Anything that helps to find it again.
+    """
+
+    step: str
+    kind: str
+    name: str
+    testbed: str
+    at: str
+    details: Mapping[str, Any]
+
+
+class StateFolder:
+    """One ``.rtlab`` folder. Creating the object touches nothing; ``prepare`` makes the folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def prepare(self) -> None:
+        """Make the folder, 0700; refuse one that is a link or belongs to somebody else."""
+        if self.path.is_symlink():
+            raise Unsafe(f"{self.path} is a symbolic link.", remedy="Remove it: rtlab keeps keys in there.")
+        atomic.make_folder(self.path, 0o700)
+        if self.path.stat().st_uid != os.getuid():
+            raise Unsafe(
+                f"{self.path} belongs to another user.",
+                remedy="Run rtlab as that user, or in a folder of your own: keys are kept in there.",
+            )
+
+    def folder(self, name: str) -> Path:
+        """A private sub-folder (0700), made if missing."""
+        self.prepare()
+        return atomic.make_folder(self.path / name, 0o700)
+
+    # ------------------------------------------------------------- testbed
+
+    def testbed(self) -> Testbed:
+        """The testbed that ``up`` wrote.
+
+        Raises:
+            TestbedMissing: there is none.
+            StoreError: the file is damaged.
+        """
+        file = self.path / "testbed.json"
+        try:
+            data = json.loads(file.read_text())
+        except FileNotFoundError:
+            raise TestbedMissing(
+                f"There is no testbed in {self.path.parent}.", remedy="Run `rtlab up` there first."
+            ) from None
+        except ValueError as error:
+            raise StoreError(
+                f"{file} is damaged: {error}.", remedy="Run `rtlab teardown` and then `rtlab up`."
+            ) from error
+        return testbed_from_json(data)
+
+    def write_testbed(self, testbed: Testbed) -> None:
+        self.prepare()
+        atomic.write_json(self.path / "testbed.json", testbed_to_json(testbed), 0o600)
+
+    def forget_testbed(self) -> None:
+        (self.path / "testbed.json").unlink(missing_ok=True)
+
+    def testbed_id(self) -> str | None:
+        """The id of the testbed here, also of one that ``up`` only half made; None if there is none."""
+        file = self.path / "testbed.json"
+        if file.exists():
+            return self.testbed().id
+        entries = self.journal()
+        return entries[-1].testbed if entries else None
+
+    @staticmethod
+    def new_testbed_id() -> str:
+        return secrets.token_hex(4)
+
+    # ------------------------------------------------------------- journal
+
+    def note(self, step: str, kind: str, name: str, testbed: str, **details: Any) -> None:
+        """Append to the journal, durably, before (``intend``) or after the thing it names is done."""
+        self.prepare()
+        entry = JournalEntry(step, kind, name, testbed, now(), details)
+        atomic.append_line(self.path / "journal.jsonl", json.dumps(asdict(entry), sort_keys=True))
+
+    def journal(self) -> tuple[JournalEntry, ...]:
+        """All entries, in order; a torn last line (power loss) is passed over."""
+        file = self.path / "journal.jsonl"
+        if not file.exists():
+            return ()
+        entries = []
+        lines = file.read_text(errors="replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                entries.append(JournalEntry(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                if number == len(lines):
+                    break
+                raise StoreError(
+                    f"{file} line {number} is damaged: {error}.",
+                    remedy="Remove that line by hand; `rtlab teardown` finds what exists by its names as well.",
+                ) from error
+        return tuple(entries)
+
+    def outstanding(self, testbed: str) -> tuple[JournalEntry, ...]:
+        """What may exist: each (kind, name) whose last entry is not ``gone``, newest first."""
+        last: dict[tuple[str, str], JournalEntry] = {}
+        for entry in self.journal():
+            if entry.testbed == testbed:
+                last.pop((entry.kind, entry.name), None)
+                last[entry.kind, entry.name] = entry
+        return tuple(e for e in reversed(last.values()) if e.step != "gone")
+
+    # ------------------------------------------------------------- lock
+
+    @contextmanager
+    def locked(self, purpose: str) -> Iterator[None]:
+        """Hold this folder's lock; a dead holder's lock frees itself.
+
+        Raises:
+            Locked: somebody else holds it; the message says who, since when and for what.
+        """
+        self.prepare()
+        with hold_lock(self.path / "lock", purpose):
+            yield
+
+
+@contextmanager
+def hold_lock(file: Path, purpose: str) -> Iterator[None]:
+    """An flock on ``file`` for the duration; its content names the holder but decides nothing."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise atomic.cannot_write(file, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(descriptor, 300, 0).decode("utf-8", "replace").strip() or "another rtlab"
+            raise Locked(
+                f"{file.parent} is in use by {holder}.",
+                remedy="Wait for it to end, or stop it (Ctrl-C in its terminal). The lock frees itself when it does.",
+            ) from None
+        holder = f"`{purpose}`, process {os.getpid()}, since {time.strftime('%H:%M:%S')}"
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
+        yield
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def testbed_to_json(testbed: Testbed) -> dict[str, Any]:
+    """A testbed as JSON values; ``testbed_from_json`` reads it back."""
+    return asdict(testbed)
+
+
+def testbed_from_json(data: Mapping[str, Any]) -> Testbed:
+    """The testbed of a testbed.json; StoreError when fields are missing or unknown."""
+    try:
+        machines = tuple(
+            Machine(**{**m, "runtimes": tuple(m["runtimes"]), "level": Level(m["level"])}) for m in data["machines"]
+        )
+        return Testbed(**{**data, "machines": machines})
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"testbed.json is not one of this version of rtlab: {error}.",
+            remedy="Run `rtlab teardown` with the version that made it, or read its campaign's own copy.",
+        ) from error
