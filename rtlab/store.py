@@ -1,0 +1,389 @@
+"""A campaign on disk: what is written, in which order, and how it is read back.
+
+    <UTC time>-<name>/
+      campaign.json        schema, versions, spec and its digest       written first
+      testbed.json         the machines
+      plan.jsonl           every trial, in order                       before the first trial; repeats are appended
+      facts/<machine>/<time>.json                                      taken at the start and at each resume
+      Vagrantfile  ansible/                                            what the machines were made from
+      trials/<number>.<attempt>-<experiment>-<arm>-<machine>/
+          record.json  stdout  stderr  probe.json                      never rewritten
+      derived/  report/    may be deleted and rebuilt
+
+A trial's folder is filled under a temporary name, synced, and renamed: it exists whole or not at all, and
+its existence is the progress. Reading treats the folder as data from strangers: sizes are capped, links are
+refused, and every raw file is compared with the digest in its record.
+
+Schema history: 1 (rtlab 0.1) first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+import rtlab
+from rtlab import atomic
+from rtlab.errors import StoreError
+from rtlab.model import CampaignSpec, Json, RawOutput, Record, Testbed, Trial
+from rtlab.state import hold_lock, now, testbed_from_json, testbed_to_json
+
+SCHEMA = 1
+MAX_FILE_BYTES = 128 * 1024 * 1024
+MAX_RECORD_BYTES = 1024 * 1024
+RAW_FILES = ("stdout", "stderr", "probe.json")
+
+T = TypeVar("T")
+_SPEC = TypeAdapter(CampaignSpec)
+_TRIAL = TypeAdapter(Trial)
+_RECORD = TypeAdapter(Record)
+
+
+def spec_digest(spec: CampaignSpec, testbed_id: str) -> str:
+    """SHA-256 (hex) of what a campaign is to do, where; the seed does not count, because it is drawn anew."""
+    content = {**asdict(spec), "seed": None, "testbed": testbed_id}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def create(
+    parent: Path, spec: CampaignSpec, testbed: Testbed, plan: Sequence[Trial], *, durable: bool = True
+) -> Campaign:
+    """Make a new campaign folder with spec, testbed and the whole plan, before anything runs.
+
+    Args:
+        parent: Usually ``campaigns``; made if missing.
+        durable: False skips fsync per trial (simulated campaigns only); the protocol stays the same.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    atomic.make_folder(parent)
+    folder = parent / f"{stamp}-{spec.name}"
+    while folder.exists():
+        folder = parent / f"{stamp}-{spec.name}-{secrets.token_hex(2)}"
+    temporary = parent / f".{folder.name}.tmp"
+    try:
+        temporary.mkdir()
+        (temporary / "trials").mkdir()
+        (temporary / "facts").mkdir()
+        header = {
+            "schema": SCHEMA,
+            "rtlab": rtlab.__version__,
+            "created_at": now(),
+            "spec": asdict(spec),
+            "digest": spec_digest(spec, testbed.id),
+        }
+        atomic.write_json(temporary / "campaign.json", header)
+        atomic.write_json(temporary / "testbed.json", testbed_to_json(published(testbed)))
+        lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in plan)
+        atomic.write_bytes(temporary / "plan.jsonl", lines.encode())
+        os.rename(temporary, folder)
+        atomic.sync_folder(parent)
+    except OSError as error:
+        raise atomic.cannot_write(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Campaign(folder, durable=durable)
+
+
+def published(testbed: Testbed) -> Testbed:
+    """The testbed without what only this controller needs: key files, addresses and the user's paths."""
+    machines = tuple(
+        replace(
+            m,
+            address="",
+            port=0,
+            user="",
+            key_file=None,
+            known_hosts_file=None,
+            python="",
+            netns=None,
+            engine_socket="",
+        )
+        for m in testbed.machines
+    )
+    return replace(testbed, machines=machines)
+
+
+def find(parent: Path, name: str | None = None) -> Campaign:
+    """The campaign called ``name`` (a folder, its name, or a unique beginning of it), or the newest one.
+
+    Raises:
+        StoreError: there is none, or the name fits several.
+    """
+    if name and (Path(name) / "campaign.json").is_file():
+        return Campaign(Path(name))
+    known = sorted(p.parent for p in parent.glob("*/campaign.json"))
+    if not known:
+        raise StoreError(f"There is no campaign in {parent}.", remedy="Run `rtlab bench` first, or name a folder.")
+    if name is None:
+        return Campaign(known[-1])
+    fitting = [p for p in known if p.name == name] or [p for p in known if p.name.startswith(name)]
+    if len(fitting) == 1:
+        return Campaign(fitting[0])
+    problem = "fits several campaigns" if fitting else "is no campaign"
+    listed = "\n".join(f"  {p.name}" for p in (fitting or known)[-10:])
+    raise StoreError(f"{name[:80]!r} {problem} in {parent}:\n{listed}", remedy="Give the whole name of one of them.")
+
+
+class Campaign:
+    """One campaign folder. Opening reads nothing but campaign.json; the rest is read when asked for."""
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+        self.folder = folder
+        self.durable = durable
+
+    # ------------------------------------------------------------- what was planned
+
+    @cached_property
+    def header(self) -> Mapping[str, Json]:
+        """campaign.json.
+
+        Raises:
+            StoreError: not a campaign, damaged, or written by a newer rtlab.
+        """
+        header = _load_json(self.folder / "campaign.json")
+        schema = header.get("schema") if isinstance(header, dict) else None
+        if not isinstance(schema, int):
+            raise StoreError(f"{self.folder} is not a campaign of rtlab: campaign.json has no schema number.")
+        if schema > SCHEMA:
+            raise StoreError(
+                f"{self.folder} has schema {schema} (rtlab {header.get('rtlab')}); this rtlab "
+                f"{rtlab.__version__} knows schemas up to {SCHEMA}.",
+                remedy="Use a newer rtlab: pip install --upgrade rtlab.",
+            )
+        return header  # type: ignore[no-any-return]
+
+    @cached_property
+    def spec(self) -> CampaignSpec:
+        return _validated(_SPEC, self.header.get("spec"), self.folder / "campaign.json")
+
+    @property
+    def digest(self) -> str:
+        return str(self.header.get("digest"))
+
+    @cached_property
+    def testbed(self) -> Testbed:
+        return testbed_from_json(_load_json(self.folder / "testbed.json"))
+
+    @property
+    def plan(self) -> tuple[Trial, ...]:
+        """Every planned trial in order, repeats included."""
+        file = self.folder / "plan.jsonl"
+        trials = []
+        lines = _read(file, MAX_FILE_BYTES).decode("utf-8", "replace").splitlines()
+        for number, line in enumerate(lines, 1):
+            try:
+                trials.append(_TRIAL.validate_json(line))
+            except ValidationError as error:
+                if number == len(lines):  # torn by a power loss while repeats were appended
+                    break
+                raise StoreError(f"{file} line {number} is damaged: {_first(error)}.") from error
+        return tuple(trials)
+
+    def append_to_plan(self, trials: Iterable[Trial]) -> None:
+        """Add repeats at the end of the plan, durably, before they run."""
+        lines = [json.dumps(asdict(trial), sort_keys=True) for trial in trials]
+        if lines:
+            atomic.append_line(self.folder / "plan.jsonl", "\n".join(lines), 0o644)
+
+    # ------------------------------------------------------------- facts
+
+    def write_facts(self, machine: str, facts: Mapping[str, Json]) -> None:
+        """Keep what is known of a machine now; earlier facts stay."""
+        folder = atomic.make_folder(self.folder / "facts" / machine)
+        name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        while (folder / f"{name}.json").exists():
+            name += "x"
+        atomic.write_json(folder / f"{name}.json", facts)
+
+    def facts(self) -> dict[str, tuple[Mapping[str, Json], ...]]:
+        """Per machine, all facts that were taken, oldest first."""
+        found: dict[str, tuple[Mapping[str, Json], ...]] = {}
+        for folder in sorted(p for p in (self.folder / "facts").glob("*") if p.is_dir() and not p.is_symlink()):
+            found[folder.name] = tuple(_load_json(f) for f in sorted(folder.glob("*.json")))
+        return found
+
+    # ------------------------------------------------------------- trials
+
+    def write_trial(self, record: Record, files: Mapping[str, bytes]) -> Record:
+        """Store one attempt: raw files and record, whole or not at all. Returns the record with digests.
+
+        Raises:
+            StoreError: the disk is full or read-only; nothing half-written stays.
+        """
+        record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
+        parent = self.folder / "trials"
+        final = parent / _folder_name(record)
+        temporary = parent / f".{final.name}.{secrets.token_hex(4)}.tmp"
+        try:
+            temporary.mkdir()
+            for name, content in files.items():
+                self._write(temporary / name, content)
+            text = json.dumps(asdict(record), indent=2, sort_keys=True, allow_nan=False) + "\n"
+            self._write(temporary / "record.json", text.encode())
+            if self.durable:
+                atomic.sync_folder(temporary)
+            os.rename(temporary, final)
+            if self.durable:
+                atomic.sync_folder(parent)
+        except OSError as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise atomic.cannot_write(final, error) from error
+        except BaseException:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        return record
+
+    def _write(self, path: Path, content: bytes) -> None:
+        with open(path, "xb") as file:
+            file.write(content)
+            if self.durable:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def trial_folders(self) -> tuple[Path, ...]:
+        """Folders of all stored attempts, by trial and attempt."""
+        try:
+            entries = [e.name for e in os.scandir(self.folder / "trials") if not e.name.startswith(".")]
+        except FileNotFoundError:
+            return ()
+        return tuple(self.folder / "trials" / name for name in sorted(entries, key=_folder_order))
+
+    def records(self) -> tuple[Record, ...]:
+        """The records of all attempts, by trial and attempt.
+
+        Raises:
+            StoreError: a record is damaged; the message names it.
+        """
+        return tuple(self._record(folder) for folder in self.trial_folders())
+
+    def _record(self, folder: Path) -> Record:
+        file = folder / "record.json"
+        record = _validated(_RECORD, _read(file, MAX_RECORD_BYTES), file)
+        if folder.name != _folder_name(record):
+            raise StoreError(f"{file} belongs to another trial: its folder should be called {_folder_name(record)}.")
+        return record
+
+    def raw_outputs(self) -> Iterator[RawOutput]:
+        """Every attempt with its verbatim output.
+
+        Raises:
+            StoreError: a raw file is missing or is not what was stored (SHA-256).
+        """
+        for folder in self.trial_folders():
+            yield self.raw_output(self._record(folder))
+
+    def raw_output(self, record: Record) -> RawOutput:
+        """The verbatim files of one attempt (see ``raw_outputs``)."""
+        folder = self.folder / "trials" / _folder_name(record)
+        content: dict[str, bytes] = {}
+        for name, digest in record.files.items():
+            if name not in RAW_FILES:
+                continue
+            content[name] = _read(folder / name, MAX_FILE_BYTES)
+            if hashlib.sha256(content[name]).hexdigest() != digest:
+                raise StoreError(
+                    f"{folder / name} is not what was stored: its SHA-256 differs from the record's.",
+                    remedy="Get an unchanged copy of the campaign; `rtlab verify` lists every changed file.",
+                )
+        try:
+            probe = json.loads(content.get("probe.json") or b"{}")
+        except ValueError:
+            probe = {}
+        return RawOutput(
+            record=record,
+            stdout=content.get("stdout", b"").decode("utf-8", "replace"),
+            stderr=content.get("stderr", b"").decode("utf-8", "replace"),
+            probe=probe if isinstance(probe, dict) else {},
+        )
+
+    def changed_files(self) -> tuple[str, ...]:
+        """What is not as it was stored: raw files missing or changed, records damaged; relative paths with reasons."""
+        problems = []
+        for folder in self.trial_folders():
+            name = str(folder.relative_to(self.folder))
+            try:
+                record = self._record(folder)
+            except StoreError as error:
+                problems.append(f"{name}/record.json: {error.message}")
+                continue
+            for file, digest in sorted(record.files.items()):
+                try:
+                    content = _read(folder / file, MAX_FILE_BYTES)
+                except StoreError as error:
+                    problems.append(f"{name}/{file}: {error.message}")
+                    continue
+                if hashlib.sha256(content).hexdigest() != digest:
+                    problems.append(f"{name}/{file}: changed")
+        return tuple(problems)
+
+    def sweep(self) -> None:
+        """Remove temporary folders that a kill left behind; they never held an acknowledged trial."""
+        for leftover in (self.folder / "trials").glob(".*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+    def locked(self, purpose: str) -> AbstractContextManager[None]:
+        """Hold the campaign's lock (raises Locked)."""
+        return hold_lock(self.folder / ".lock", purpose)
+
+
+def _folder_name(record: Record) -> str:
+    number, rest = record.trial.key.split("-", 1)
+    return f"{number}.{record.attempt}-{rest}"
+
+
+def _folder_order(name: str) -> tuple[int, int, str]:
+    found = re.match(r"(\d{1,9})\.(\d{1,6})-", name)
+    return (int(found[1]), int(found[2]), name) if found else (10**9, 0, name)
+
+
+def _read(path: Path, cap: int) -> bytes:
+    """A regular file's content; links, other kinds and files above the cap are refused."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise StoreError(f"{path} is missing.") from None
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if not os.path.isfile(f"/proc/self/fd/{file.fileno()}"):
+            raise StoreError(f"{path} is not a regular file.")
+        content = file.read(cap + 1)
+    if len(content) > cap:
+        raise StoreError(f"{path} is larger than {cap} bytes.")
+    return content
+
+
+def _load_json(path: Path) -> Any:
+    try:
+        return json.loads(_read(path, MAX_FILE_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path} is damaged: {error}.") from error
+
+
+def _validated(adapter: TypeAdapter[T], value: Any, path: Path) -> T:
+    try:
+        return adapter.validate_json(value) if isinstance(value, bytes) else adapter.validate_python(value)
+    except ValidationError as error:
+        raise StoreError(f"{path} is damaged: {_first(error)}.") from error
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(p) for p in problem["loc"]) or "content"
+    return f"{place}: {problem['msg']}"
