@@ -1,8 +1,126 @@
-"""The commands. This package is the only place of rtlab that prints or exits."""
+"""The commands. This package is the only place of rtlab that prints or exits.
+
+Each command is one module here with a function ``command``; a module is imported only when its command runs, so
+that ``rtlab --help`` stays quick.
+"""
 
 from __future__ import annotations
 
+import importlib
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+# name -> (module, one line for `rtlab --help`), in the order in which a newcomer meets them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write a commented rtlab.toml with every default."),
+    "doctor": ("doctor", "Find out what this machine can do, and what is missing."),
+    "up": ("up", "Create the machines, install every runtime and prove it."),
+    "bench": ("bench", "Run a campaign: plan, measure, store; resumes where it stopped."),
+    "report": ("report", "Tables, verdicts and plots of a campaign, from its raw files."),
+    "teardown": ("teardown", "Remove everything that `up` made here, and nothing else."),
+    "status": ("status", "Show the machines and the state of the last campaign."),
+    "ssh": ("ssh", "Open a shell on a machine, or run one command there."),
+    "plan": ("plan", "Show what a campaign would run, and how long it takes."),
+    "compare": ("compare", "What changed between two campaigns, beyond noise or not."),
+    "verify": ("verify", "Check that a campaign's raw files are unchanged."),
+    "box": ("box", "Build Vagrant boxes from distribution packages or cloud images."),
+}
+
+EPILOG = "A first campaign: rtlab doctor · rtlab up · rtlab bench --runs 3 · rtlab report · rtlab teardown"
+
+
+class LazyGroup(TyperGroup):
+    """A command group that knows its commands' names and loads a command's module when it is used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"rtlab.cli.{COMMANDS[name][0]}")
+        if hasattr(module, "app"):
+            found = get_command(module.app)
+        else:
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(name=name, no_args_is_help=False)(module.command)
+            found = get_command(single)
+        found.name = name
+        return found
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help="What does a container pay for running under Kata Containers or gVisor instead of runC, on this hardware?",
+    epilog=EPILOG,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from rtlab import __version__
+
+        print(f"rtlab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
+    pass
+
 
 def main() -> None:
-    """Entry point of the console script."""
-    raise SystemExit("not yet")
+    """Entry point of the console script: run a command, turn errors into a message and an exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status (see docs/exit-codes in the reference)."""
+    command = get_command(app)
+    try:
+        status = command.main(arguments, prog_name="rtlab", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted. What was stored is safe; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except typer.Exit as error:
+        return error.exit_code
+    except BrokenPipeError:
+        return 1
+    except Exception as error:
+        from rtlab.errors import RtlabError
+
+        # Typer carries its own copy of click since 0.20, so a usage error is known by what it can do.
+        if hasattr(error, "show") and hasattr(error, "exit_code"):
+            error.show()
+            return 2
+        if not isinstance(error, RtlabError):
+            raise
+        from rtlab.cli.console import print_error
+
+        print_error(error)
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM and SIGHUP end a command the way Ctrl-C does: through the cleanup paths."""
+    raise KeyboardInterrupt

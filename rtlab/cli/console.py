@@ -1,0 +1,123 @@
+"""What the terminal sees: tables, progress with ETA, plain lines where there is no terminal, errors."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from rtlab.errors import RtlabError
+from rtlab.model import Event
+from rtlab.text import clean
+
+# Results go to stdout, everything about the work itself to stderr, so that pipes stay useful.
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Without a terminal, one line of life this often at most (seconds), besides stage changes and warnings.
+PLAIN_EVERY_S = 30.0
+
+
+def say(message: str) -> None:
+    """One line for a person, on stderr."""
+    err.print(escape(clean(message)))
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """A table on stdout. Cells are text, never markup."""
+    table = Table(title=escape(title) if title else None, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(escape(column), overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(clean(cell)) for cell in row))
+    out.print(table)
+
+
+def print_error(error: RtlabError) -> None:
+    """What happened, then what to do."""
+    err.print(f"[bold red]Error:[/] {escape(clean(error.message, keep_lines=True))}")
+    if error.remedy:
+        err.print(f"[bold]→[/] {escape(clean(error.remedy, keep_lines=True))}")
+
+
+class ProgressLine:
+    """Shows events: one live line per stage in a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._live = err.is_terminal and not err.is_dumb_terminal
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._last_line_at = 0.0
+        self._last_stage = ""
+
+    def __call__(self, event: Event) -> None:
+        message = clean(event.message)
+        where = f"{event.machine}: " if event.machine else ""
+        if event.level == "warning":
+            err.print(f"[yellow]Warning:[/] {escape(where + message)}")
+            return
+        if not self._live:
+            self._plain(event, f"{event.stage}: {where}{message}")
+            return
+        if event.stage not in self._tasks:
+            for task in self._tasks.values():
+                self._progress.remove_task(task)
+            self._tasks = {event.stage: self._progress.add_task("", total=None)}
+        completed = None if event.fraction is None else event.fraction
+        self._progress.update(
+            self._tasks[event.stage],
+            description=escape((where + message)[:100]),
+            total=None if event.fraction is None else 1.0,
+            completed=completed,
+        )
+
+    def _plain(self, event: Event, line: str) -> None:
+        finished = event.fraction == 1.0
+        if event.stage != self._last_stage or finished or time.monotonic() - self._last_line_at >= PLAIN_EVERY_S:
+            share = f" ({event.fraction:.0%})" if event.fraction is not None else ""
+            err.print(escape(f"[{time.strftime('%H:%M:%S')}] {line}{share}"))
+            self._last_line_at, self._last_stage = time.monotonic(), event.stage
+
+    @contextmanager
+    def shown(self) -> Iterator[ProgressLine]:
+        """Show the live line for the duration."""
+        if not self._live:
+            yield self
+            return
+        with self._progress:
+            yield self
+
+
+@contextmanager
+def progress() -> Iterator[ProgressLine]:
+    """A Notify that shows what is going on, for the duration of a ``with``."""
+    with ProgressLine().shown() as line:
+        yield line
+
+
+def confirm(question: str) -> bool:
+    """Ask; without a terminal the answer is no."""
+    if not sys.stdin.isatty():
+        return False
+    err.print(f"{escape(clean(question))} [bold]\\[y/N][/] ", end="")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
