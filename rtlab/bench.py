@@ -1,0 +1,513 @@
+"""``rtlab bench``: carry out a campaign's plan, one trial after the other, so that nothing stored is ever lost.
+
+For each trial: the machine made ready (rebooted by policy, gate passed, the other machines at rest) -> the probe asked
+once -> raw output stored -> only then parsed, to warn early. A trial that has a record is done; everything else follows
+from plan and records, so any interruption is resumed the same way.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtlab import facts, plan, plugins, probe_client, store
+from rtlab.errors import HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
+from rtlab.model import (
+    CampaignSpec,
+    CommandResult,
+    Event,
+    Json,
+    Level,
+    Machine,
+    Notify,
+    Outcome,
+    Record,
+    Shell,
+    Testbed,
+    Trial,
+)
+from rtlab.providers import Provider
+from rtlab.state import StateFolder, now
+from rtlab.store import Campaign
+from rtlab.units import format_bytes, format_duration
+
+# Repeated blocks may add this share of the planned ones, rounded up (measurement.md §3).
+EXTRA_BLOCKS = 0.2
+# The campaign's own disk must keep this much free, or the next trial is not started.
+KEEP_FREE_BYTES = 64 * 1024 * 1024
+# How much longer than the trial's own deadline the controller waits for the probe's answer.
+ANSWER_SLACK_S = 60.0
+# First guess of what a reboot and the gate take, before any was seen (seconds).
+REBOOT_GUESS_S = {Level.EMULATED: 120.0, Level.SIMULATED: 0.0}
+REBOOT_GUESS_ELSE_S = 45.0
+GATE_POLL_S = 2.0
+
+
+# --------------------------------------------------------------------------- choosing a campaign
+
+
+def choose_campaign(
+    parent: Path,
+    spec: CampaignSpec,
+    testbed: Testbed,
+    *,
+    new: bool = False,
+    resume: str | None = None,
+    durable: bool = True,
+) -> tuple[Campaign, bool]:
+    """The campaign to work on, and whether it is resumed: the unfinished one with the same digest, or a new one.
+
+    Raises:
+        UsageError: an unfinished campaign with another spec is the newest and neither ``new`` nor ``resume`` was said.
+    """
+    if resume is not None:
+        campaign = store.find(parent, resume)
+        if not pending(campaign):
+            raise UsageError(
+                f"{campaign.folder.name} is finished: there is nothing to resume.", remedy="Use `rtlab bench --new`."
+            )
+        return campaign, True
+    if not new:
+        digest = store.spec_digest(spec, testbed.id)
+        unfinished = [c for c in _campaigns(parent) if pending(c)]
+        for campaign in reversed(unfinished):
+            if campaign.digest == digest:
+                return campaign, True
+        if unfinished:
+            newest = unfinished[-1]
+            raise UsageError(
+                f"{newest.folder.name} is unfinished and was started with other settings or on another testbed.",
+                remedy=f"Go on with it: rtlab bench --resume {newest.folder.name}\nOr start afresh: rtlab bench --new",
+            )
+    machines = tuple(m.name for m in testbed.machines)
+    trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
+    return store.create(parent, spec, testbed, trials, durable=durable), False
+
+
+def _campaigns(parent: Path) -> list[Campaign]:
+    found = []
+    for file in sorted(parent.glob("*/campaign.json")):
+        campaign = Campaign(file.parent)
+        try:
+            _ = campaign.spec
+        except StoreError:
+            continue  # foreign or newer: `report` says so when it is asked for it
+        found.append(campaign)
+    return found
+
+
+def pending(campaign: Campaign) -> tuple[Trial, ...]:
+    """Trials that are planned, have no record, and whose block was not given up for a repeat."""
+    trials = campaign.plan
+    done = {_number(folder) for folder in campaign.trial_folders()}
+    replaced = {t.repeats for t in trials if t.repeats is not None}
+    return tuple(t for t in trials if t.number not in done and t.block not in replaced)
+
+
+def _number(folder: Path) -> int:
+    head = folder.name.split(".", 1)[0]
+    return int(head) if head.isdigit() else -1
+
+
+# --------------------------------------------------------------------------- durations
+
+
+@dataclass
+class Pace:
+    """How long trials and reboots take here: first guesses, then what was seen."""
+
+    spec: CampaignSpec
+    level: Level
+    seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    reboots: list[float] = field(default_factory=list)
+
+    def trial_s(self, trial: Trial) -> float:
+        times = self.seen.get((trial.experiment, trial.runtime))
+        if times:
+            return sum(times) / len(times)
+        slowdown = 4.0 if self.level is Level.EMULATED else 1.0
+        guess = plugins.experiment(trial.experiment).duration_s(self.spec.parameters[trial.experiment])
+        return 0.0 if self.level is Level.SIMULATED else slowdown * guess
+
+    def reboot_s(self) -> float:
+        if self.reboots:
+            return sum(self.reboots) / len(self.reboots)
+        return REBOOT_GUESS_S.get(self.level, REBOOT_GUESS_ELSE_S)
+
+    def remaining_s(self, trials: Sequence[Trial]) -> float:
+        """Seconds that these trials will take, reboots included."""
+        boots = len({(t.machine, t.boot) for t in trials}) if self.spec.reboot != "never" else 0
+        return sum(self.trial_s(t) for t in trials) + boots * self.reboot_s()
+
+
+# --------------------------------------------------------------------------- execution
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progressed:
+    """What ``execute`` did.
+
+    Attributes:
+        done: Trials with a record now.
+        not_ok: Attempts that are failed, timed out, invalid or not parseable.
+        repeated_blocks: Blocks that were added because one was interrupted or held such a trial.
+        short_of_blocks: Blocks that stay incomplete because the limit of repeats was reached.
+    """
+
+    done: int
+    not_ok: int
+    repeated_blocks: int
+    short_of_blocks: int
+
+
+class Bench:
+    """One session of work on one campaign: keeps connections open and remembers which machine is awake."""
+
+    def __init__(
+        self, campaign: Campaign, testbed: Testbed, provider: Provider, state: StateFolder, notify: Notify
+    ) -> None:
+        self.campaign = campaign
+        self.spec = campaign.spec
+        self.testbed = testbed
+        self.provider = provider
+        self.state = state
+        self.notify = notify
+        self.pace = Pace(self.spec, testbed.level)
+        self._machines = {m.name: m for m in testbed.machines}
+        self._shells: dict[str, Shell] = {}
+        self._booted_for: dict[str, int] = {}
+        self._awake: str | None = None
+        self._began = time.monotonic()
+        self._last = ""
+
+    def execute(self, *, strict: bool = False, accept_changes: bool = False) -> Progressed:
+        """Carry out everything that is pending, then repeat the blocks that cannot be used.
+
+        Args:
+            strict: Refuse machines that are not twins.
+            accept_changes: Go on although the machines' facts changed since the campaign began.
+
+        Raises:
+            Locked, MachineUnreachable, StoreError, HostUnfit: nothing stored is lost; the same command resumes.
+        """
+        with ExitStack() as stack:
+            stack.enter_context(self.campaign.locked("rtlab bench"))
+            stack.callback(self._finish)
+            self.campaign.sweep()
+            self._prepare_machines(strict=strict, accept_changes=accept_changes)
+            self._give_up_interrupted_blocks()
+            while trials := pending(self.campaign):
+                for position, trial in enumerate(trials):
+                    self._show(trial, trials[position:])
+                    self._run(trial)
+                self._repeat_unusable_blocks()
+            return self._outcome()
+
+    # ------------------------------------------------------------- before the trials
+
+    def _prepare_machines(self, *, strict: bool, accept_changes: bool) -> None:
+        earlier = {name: taken[0] for name, taken in self.campaign.facts().items() if taken}
+        found: dict[str, Mapping[str, Json]] = {}
+        for machine in self.testbed.machines:
+            self._wake(machine.name)
+            shell = self._shell(machine.name)
+            self.notify(Event(stage="facts", message="reading hardware, versions and digests", machine=machine.name))
+            probe_client.install(shell, machine)
+            probe_client.clean(shell, machine, self.testbed.id)
+            found[machine.name] = probe_client.facts(shell, machine)
+            self._check_disk(machine, found[machine.name])
+        changes = [
+            f"{name}: {change}" for name in found if name in earlier for change in facts.changes(earlier[name], found[name])
+        ]
+        if changes and not accept_changes:
+            raise RtlabError(
+                "The machines are not what they were when this campaign began:\n  " + "\n  ".join(changes),
+                remedy="Start a new campaign (rtlab bench --new), or say --accept-changes to go on with this one.",
+            )
+        differences = facts.twin_differences(found)
+        for difference in differences:
+            self.notify(Event(stage="facts", message=f"the machines differ: {difference}", level="warning"))
+        if differences and strict:
+            raise HostUnfit(
+                "The machines are not twins:\n  " + "\n  ".join(differences),
+                remedy="Make them equal (`rtlab teardown`, `rtlab up`), or bench without --strict.",
+            )
+        for name, taken in found.items():
+            self.campaign.write_facts(name, taken)
+
+    def _check_disk(self, machine: Machine, taken: Mapping[str, Json]) -> None:
+        needed = max(
+            plugins.experiment(name).needs_disk_bytes(self.spec.parameters[name]) for name in self.spec.experiments
+        )
+        free = taken.get("disk_free_bytes")
+        if isinstance(free, int) and free < needed:
+            raise HostUnfit(
+                f"{machine.name} has {format_bytes(free)} free where containers are kept; "
+                f"the experiments need {format_bytes(needed)}.",
+                remedy="Make the disk larger ([testbed] disk_gb), or the io experiment smaller "
+                "(--set io.size_mb=512, labelled in the report).",
+            )
+
+    def _give_up_interrupted_blocks(self) -> None:
+        """A block of which only a part was done when an earlier session ended cannot be paired: repeat it whole.
+
+        Simulated machines have no state that an interruption could disturb, and the paper's design has no blocks.
+        """
+        if self.testbed.level is Level.SIMULATED or self.spec.design == "paper":
+            return
+        trials = self.campaign.plan
+        waiting = {t.number for t in pending(self.campaign)}
+        begun = {t.block for t in trials if t.number not in waiting}
+        self._repeat(sorted({t.block for t in trials if t.number in waiting} & begun))
+
+    def _repeat_unusable_blocks(self) -> None:
+        if self.spec.design == "paper":
+            return
+        unusable = self._unusable_numbers()
+        trials = self.campaign.plan
+        replaced = {t.repeats for t in trials if t.repeats is not None}
+        self._repeat(sorted({t.block for t in trials if t.number in unusable and t.block not in replaced}))
+
+    def _repeat(self, blocks: Iterable[int]) -> None:
+        trials = self.campaign.plan
+        limit = math.ceil(EXTRA_BLOCKS * self.spec.runs)
+        for block in blocks:
+            trials = self.campaign.plan
+            if len({t.block for t in trials if t.repeats is not None}) >= limit:
+                self.notify(
+                    Event(
+                        stage="trial",
+                        message=f"block {block} cannot be used and the limit of {limit} repeated blocks is reached",
+                        level="warning",
+                    )
+                )
+                return
+            self.campaign.append_to_plan(plan.repeat_block(trials, block))
+
+    def _unusable_numbers(self) -> frozenset[int]:
+        """Numbers of trials that are done but not usable: not ok, or not parseable."""
+        numbers = set()
+        for record in self.campaign.records():
+            if record.outcome is not Outcome.OK or self._unparseable(record):
+                numbers.add(record.trial.number)
+        return frozenset(numbers)
+
+    def _unparseable(self, record: Record) -> str:
+        """Why the raw output cannot be parsed, or an empty string."""
+        experiment = plugins.experiment(record.trial.experiment)
+        try:
+            experiment.parse(self.campaign.raw_output(record), self.spec.parameters[experiment.name])
+        except ParseError as error:
+            return error.message
+        return ""
+
+    # ------------------------------------------------------------- one trial
+
+    def _run(self, trial: Trial) -> None:
+        self._check_campaign_disk()
+        began = time.monotonic()
+        elsewhere_s = 0.0
+        started_at = now()
+        rebooted, waited_s, boot_id = False, None, None
+        answer: CommandResult | None = None
+        reason = ""
+        try:
+            moment = time.monotonic()
+            self._wake(trial.machine)
+            rebooted = self._reboot_if_due(trial)
+            waited_s, boot_id = self._wait_until_ready(trial)
+            elsewhere_s += time.monotonic() - moment
+            request = probe_client.trial_request(trial, self.spec, self._machines[trial.machine], self.testbed.id)
+            shell = self._shell(trial.machine)
+            moment = time.monotonic()
+            answer = probe_client.ask(
+                shell, self._machines[trial.machine], request, self.spec.trial_timeout_s + ANSWER_SLACK_S
+            )
+            elsewhere_s += time.monotonic() - moment
+        except MachineUnreachable as error:
+            reason = error.message
+            self._drop_shell(trial.machine)
+        read = probe_client.read_answer(answer, reason)
+        record = Record(
+            trial=trial,
+            attempt=1,
+            outcome=read.outcome,
+            reason=read.reason,
+            started_at=started_at,
+            ended_at=now(),
+            boot_id=read.boot_id or boot_id,
+            rebooted=rebooted,
+            waited_s=waited_s,
+            exit_status=answer.exit_status if answer else None,
+            files={},
+            overhead_s=time.monotonic() - began - elsewhere_s,
+        )
+        record = self.campaign.write_trial(record, read.files)
+        if answer is not None:
+            self.pace.seen.setdefault((trial.experiment, trial.runtime), []).append(answer.elapsed_s)
+        self._tell(record)
+        if answer is None:
+            # The machine is gone: whatever comes next would fail as well. The campaign stays resumable.
+            raise MachineUnreachable(
+                f"Trial {trial.number} ({trial.key}) is stored as failed: {reason}",
+                remedy="`rtlab status` shows the machines, `rtlab up` starts them; then `rtlab bench` goes on.",
+            )
+
+    def _reboot_if_due(self, trial: Trial) -> bool:
+        machine = self._machines[trial.machine]
+        if self.spec.reboot == "never" or self._booted_for.get(machine.name) == trial.boot:
+            return False
+        if not machine.may_reboot:
+            raise UsageError(
+                f"{machine.name} must not be rebooted, but the campaign's reboot policy is {self.spec.reboot!r}.",
+                remedy="Say --reboot never, or allow it: --allow-reboot.",
+            )
+        self.notify(Event(stage="reboot", message="rebooting", machine=machine.name))
+        began = time.monotonic()
+        self._drop_shell(machine.name)
+        fresh = self.provider.reboot(self.testbed, machine, self.state, self.spec.ready_timeout_s)
+        self._machines[machine.name] = fresh
+        self._booted_for[machine.name] = trial.boot
+        self.pace.reboots.append(time.monotonic() - began)
+        return True
+
+    def _wait_until_ready(self, trial: Trial) -> tuple[float, str | None]:
+        """Hold until the machine is quiet and its engine answers. Returns (seconds waited, boot id).
+
+        Raises:
+            MachineUnreachable: not ready within the cap; says what was missing.
+        """
+        began = time.monotonic()
+        machine = self._machines[trial.machine]
+        while True:
+            state = probe_client.ready(self._shell(machine.name), machine, trial.runtime)
+            waited = time.monotonic() - began
+            if not state.missing:
+                return waited, state.boot_id
+            if waited > self.spec.ready_timeout_s:
+                if state.blocking:
+                    raise MachineUnreachable(
+                        f"{machine.name} is not ready after {waited:.0f} s: {'; '.join(state.missing)}.",
+                        remedy=f"`rtlab ssh {machine.name}` opens a shell there to look.",
+                    )
+                self.notify(
+                    Event(
+                        stage="ready",
+                        message=f"going on although the machine is not quiet: {'; '.join(state.missing)}",
+                        machine=machine.name,
+                        level="warning",
+                    )
+                )
+                return waited, state.boot_id
+            self.notify(Event(stage="ready", message=f"waiting: {state.missing[0]}", machine=machine.name))
+            time.sleep(GATE_POLL_S)
+
+    # ------------------------------------------------------------- machines
+
+    def _shell(self, name: str) -> Shell:
+        if name not in self._shells:
+            self._shells[name] = self.provider.shell(self._machines[name])
+        return self._shells[name]
+
+    def _drop_shell(self, name: str) -> None:
+        shell = self._shells.pop(name, None)
+        if shell is not None:
+            shell.close()
+
+    def _wake(self, name: str) -> None:
+        """Only this machine runs: all others rest, so that they take nothing from it."""
+        if self._awake == name:
+            return
+        for other in self._machines.values():
+            if other.name != name and self._awake in (other.name, None):
+                self.provider.rest(self.testbed, other, self.state)
+        self.provider.wake(self.testbed, self._machines[name], self.state)
+        # A paused machine's connections are stale.
+        self._drop_shell(name)
+        self._awake = name
+
+    def _finish(self) -> None:
+        for name in list(self._shells):
+            self._drop_shell(name)
+        for machine in self._machines.values():
+            try:
+                self.provider.wake(self.testbed, machine, self.state)
+            except RtlabError as error:
+                self.notify(Event(stage="machines", message=error.message, machine=machine.name, level="warning"))
+
+    def _check_campaign_disk(self) -> None:
+        free = shutil.disk_usage(self.campaign.folder).free
+        if free < KEEP_FREE_BYTES:
+            raise StoreError(
+                f"{self.campaign.folder} has only {format_bytes(free)} free; {format_bytes(KEEP_FREE_BYTES)} are needed "
+                "before the next trial may start.",
+                remedy="Free some space and run `rtlab bench` again: it goes on where it stopped.",
+            )
+
+    # ------------------------------------------------------------- telling
+
+    def _show(self, trial: Trial, remaining: Sequence[Trial]) -> None:
+        total = len(self.campaign.plan)
+        blocks = max(t.block for t in remaining) if remaining else trial.block
+        eta = format_duration(self.pace.remaining_s(remaining))
+        elapsed = format_duration(time.monotonic() - self._began)
+        self.notify(
+            Event(
+                stage="trial",
+                message=f"{trial.number}/{total} · block {trial.block}/{blocks} · {trial.experiment} {trial.arm} · "
+                f"{elapsed} gone, {eta} to go{self._last}",
+                fraction=(trial.number - 1) / total,
+                machine=trial.machine,
+            )
+        )
+
+    def _tell(self, record: Record) -> None:
+        trial = record.trial
+        if record.outcome is not Outcome.OK:
+            self.notify(
+                Event(
+                    stage="trial",
+                    message=f"trial {trial.number} ({trial.experiment} {trial.arm}) {record.outcome.value}: {record.reason}",
+                    machine=trial.machine,
+                    level="warning",
+                )
+            )
+            return
+        experiment = plugins.experiment(trial.experiment)
+        try:
+            observed = experiment.parse(self.campaign.raw_output(record), self.spec.parameters[trial.experiment])
+        except ParseError as error:
+            self.notify(
+                Event(
+                    stage="trial",
+                    message=f"trial {trial.number} ({trial.experiment} {trial.arm}) cannot be parsed: {error.message}",
+                    machine=trial.machine,
+                    level="warning",
+                )
+            )
+            return
+        primary = next((m for m in experiment.metrics if m.primary), None)
+        values = [o.value for o in observed if primary and o.metric == primary.name and o.value is not None]
+        if primary and values:
+            from rtlab.units import format_number, from_base
+
+            shown = format_number(from_base(values[-1], primary.shown_unit), 3)
+            self._last = f" · last: {trial.experiment} {trial.arm} {shown} {primary.shown_unit}"
+
+    def _outcome(self) -> Progressed:
+        unusable = self._unusable_numbers()
+        trials = self.campaign.plan
+        replaced = {t.repeats for t in trials if t.repeats is not None}
+        short = {t.block for t in trials if t.number in unusable and t.block not in replaced}
+        return Progressed(
+            done=len(self.campaign.trial_folders()),
+            not_ok=len(unusable),
+            repeated_blocks=len({t.block for t in trials if t.repeats is not None}),
+            short_of_blocks=len(short) if self.spec.design != "paper" else 0,
+        )

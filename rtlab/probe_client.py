@@ -1,0 +1,220 @@
+"""Asks the probe on a machine: one JSON request, one JSON answer (the protocol stands in probe/README.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from rtlab import plugins
+from rtlab.errors import CommandFailed, HostUnfit
+from rtlab.model import CampaignSpec, CommandResult, Json, Machine, Outcome, Shell, Trial
+
+SCHEMA = 1
+FACTS_TIMEOUT_S = 180.0
+READY_TIMEOUT_S = 60.0
+CLEAN_TIMEOUT_S = 180.0
+PROVE_TIMEOUT_S = 300.0
+
+
+def probe_source() -> bytes:
+    """The probe's file, as it goes onto the machines."""
+    return resources.files("rtlab.probe").joinpath("probe.py").read_bytes()
+
+
+def probe_path(machine: Machine) -> str:
+    return f"{machine.home}/probe.py"
+
+
+def install(shell: Shell, machine: Machine) -> bool:
+    """Put the probe of this rtlab onto the machine unless it is there. Returns whether it was written."""
+    source = probe_source()
+    digest = hashlib.sha256(source).hexdigest()
+    found = shell.run(("sha256sum", "--", probe_path(machine)), timeout_s=30)
+    if found.ok and found.text().split()[:1] == [digest]:
+        return False
+    shell.put(source, probe_path(machine), 0o755)
+    return True
+
+
+def ask(shell: Shell, machine: Machine, request: Mapping[str, Json], timeout_s: float) -> CommandResult:
+    """Send one request and wait for the answer, whatever it is."""
+    stdin = json.dumps(request, sort_keys=True).encode()
+    return shell.run((machine.python, probe_path(machine)), timeout_s=timeout_s, stdin=stdin)
+
+
+def envelope(verb: str, machine: Machine, timeout_s: float, **more: Json) -> dict[str, Json]:
+    """What every request carries: where the engine is and how long the probe may take."""
+    return {
+        "schema": SCHEMA,
+        "verb": verb,
+        "engine_socket": machine.engine_socket,
+        "docker_cli": machine.docker_cli,
+        "netns": machine.netns,
+        "home": machine.home,
+        "timeout_s": timeout_s,
+        "runtimes": [_runtime(name) for name in machine.runtimes],
+        **more,
+    }
+
+
+def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id: str) -> dict[str, Json]:
+    """The whole request for one trial."""
+    experiment = plugins.experiment(trial.experiment)
+    runtime = plugins.runtime(trial.runtime)
+    return envelope(
+        "trial",
+        machine,
+        spec.trial_timeout_s,
+        experiment=trial.experiment,
+        runtime=_runtime(trial.runtime),
+        images=dict(spec.images),
+        labels={"rtlab.testbed": testbed_id, "rtlab.trial": trial.key},
+        parameters=experiment.request(trial, spec, machine, runtime),
+    )
+
+
+def _runtime(name: str) -> dict[str, Json]:
+    runtime = plugins.runtime(name)
+    return {
+        "name": name,
+        "docker_name": runtime.docker_name,
+        "proof": runtime.proof,
+        "own_kernel": runtime.own_kernel,
+    }
+
+
+def _answered(shell: Shell, machine: Machine, request: Mapping[str, Json], timeout_s: float) -> dict[str, Any]:
+    """The answer of a verb that must succeed.
+
+    Raises:
+        CommandFailed: the probe itself failed or answered no JSON.
+    """
+    result = ask(shell, machine, request, timeout_s)
+    try:
+        answer = json.loads(result.stdout) if result.ok else None
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise CommandFailed(
+            f"The probe on {machine.name} did not answer `{request['verb']}`"
+            + (" in time" if result.timed_out else f" (status {result.exit_status})")
+            + f": {result.tail(5)}",
+            remedy="Run `rtlab up` again: it installs the probe and what it needs.",
+            argv=result.argv,
+            exit_status=result.exit_status,
+        )
+    return answer
+
+
+def facts(shell: Shell, machine: Machine) -> dict[str, Any]:
+    """Hardware, kernel, packages, digests and configuration of the machine (verb ``facts``)."""
+    return _answered(shell, machine, envelope("facts", machine, FACTS_TIMEOUT_S), FACTS_TIMEOUT_S + 30)
+
+
+def clean(shell: Shell, machine: Machine, testbed_id: str) -> dict[str, Any]:
+    """Remove containers that an interrupted trial of this testbed left (verb ``clean``)."""
+    request = envelope("clean", machine, CLEAN_TIMEOUT_S, labels={"rtlab.testbed": testbed_id})
+    return _answered(shell, machine, request, CLEAN_TIMEOUT_S + 30)
+
+
+def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str], testbed_id: str) -> dict[str, Any]:
+    """Start one short container under the runtime and prove which runtime ran it (verb ``prove``).
+
+    Raises:
+        HostUnfit: the proof failed; says what was found.
+    """
+    request = envelope(
+        "prove",
+        machine,
+        PROVE_TIMEOUT_S,
+        runtime=_runtime(runtime),
+        images=dict(images),
+        labels={"rtlab.testbed": testbed_id, "rtlab.trial": "prove"},
+        parameters={},
+    )
+    answer = _answered(shell, machine, request, PROVE_TIMEOUT_S + 30)
+    if answer.get("outcome") != Outcome.OK.value:
+        raise HostUnfit(
+            f"{runtime} does not run on {machine.name}: {answer.get('reason') or 'no reason given'}",
+            remedy="Look at .rtlab/logs, mend it, and run `rtlab up` again.",
+        )
+    return answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """One reading of the readiness gate.
+
+    Attributes:
+        missing: What is not yet as it should be; empty when the machine is ready.
+        blocking: Whether something is missing without which no trial can run (engine, runtime), rather than quiet.
+    """
+
+    boot_id: str | None
+    missing: tuple[str, ...]
+    blocking: bool
+
+
+def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
+    """Whether the machine is ready for a trial under ``runtime`` (verb ``ready``)."""
+    request = envelope("ready", machine, READY_TIMEOUT_S, runtime=_runtime(runtime))
+    answer = _answered(shell, machine, request, READY_TIMEOUT_S + 30)
+    return Readiness(
+        boot_id=answer.get("boot_id"),
+        missing=tuple(str(m) for m in answer.get("missing", ())),
+        blocking=bool(answer.get("blocking", False)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A trial's answer, split into what is stored.
+
+    Attributes:
+        files: ``stdout`` and ``stderr`` of the tool and ``probe.json``: the document without the tool's texts.
+    """
+
+    outcome: Outcome
+    reason: str
+    boot_id: str | None
+    files: Mapping[str, bytes]
+
+
+def read_answer(result: CommandResult | None, lost: str = "") -> Answer:
+    """Split what the probe printed. An answer that is no answer is a failed trial, kept verbatim.
+
+    Args:
+        result: None when the machine could not be reached; ``lost`` then says why.
+    """
+    if result is None:
+        return Answer(outcome=Outcome.FAILED, reason=lost, boot_id=None, files={})
+    try:
+        document = json.loads(result.stdout)
+        outcome = Outcome(document["outcome"])
+        reason = str(document.get("reason", ""))
+    except (ValueError, KeyError, TypeError):
+        said = "timed out" if result.timed_out else f"ended with status {result.exit_status}"
+        return Answer(
+            outcome=Outcome.TIMED_OUT if result.timed_out else Outcome.FAILED,
+            reason=f"the probe {said} and gave no whole answer: {result.tail(3)}",
+            boot_id=None,
+            files={"stdout": result.stdout, "stderr": result.stderr},
+        )
+    tool = document.get("tool") or {}
+    stdout = str(tool.pop("stdout", "") or "")
+    stderr = str(tool.pop("stderr", "") or "")
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    return Answer(
+        outcome=outcome,
+        reason=reason,
+        boot_id=document.get("boot_id"),
+        files={
+            "stdout": stdout.encode("utf-8", "surrogateescape"),
+            "stderr": (stderr.encode("utf-8", "surrogateescape") + result.stderr),
+            "probe.json": text.encode("utf-8", "surrogateescape"),
+        },
+    )
