@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,6 +102,15 @@ class StateFolder:
 
     def forget_testbed(self) -> None:
         (self.path / "testbed.json").unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Forget a testbed that is gone: its description, journal, keys and each edge's folder; logs stay."""
+        for name in ("testbed.json", "journal.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
+        for name in ("keys", "vagrant", "ansible", "local"):
+            folder = self.path / name
+            if folder.is_dir() and not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def testbed_id(self) -> str | None:
         """The id of the testbed here, also of one that ``up`` only half made; None if there is none."""

@@ -1,0 +1,107 @@
+"""``rtlab bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtlab.cli import console, settings
+
+
+def command(
+    runs: Annotated[int | None, typer.Option(help="Blocks: how often every arm runs.", show_default="15")] = None,
+    experiments: Annotated[str, typer.Option(help="Comma-separated: boot,io,cpu,memory,network.")] = "",
+    runtimes: Annotated[str, typer.Option(help="Comma-separated; by default all of the testbed.")] = "",
+    baseline: Annotated[str, typer.Option(help="The runtime that the others are compared with.")] = "",
+    design: Annotated[str, typer.Option(help="default (randomized blocks), or paper (the study to the letter).")] = "",
+    reboot: Annotated[str, typer.Option(help="trial, block, never, or auto.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Of the random order; stored in any case.")] = None,
+    aa: Annotated[bool | None, typer.Option("--aa/--no-aa", help="Add 4 A/A blocks: the noise floor.")] = None,
+    margin_percent: Annotated[float | None, typer.Option("--margin", help="Practical margin, percent.")] = None,
+    name: Annotated[str, typer.Option(help="Part of the campaign folder's name.")] = "",
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="An experiment's parameter: io.size_mb=512. Repeatable.")
+    ] = None,
+    strict: Annotated[bool | None, typer.Option("--strict/--no-strict", help="Refuse machines that differ.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Start a new campaign although one is unfinished.")] = False,
+    resume: Annotated[str, typer.Option(help="Go on with this campaign.")] = "",
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="Resume although the machines changed.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its duration; run nothing.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result (or the plan) as JSON.")] = False,
+) -> None:
+    """Run a campaign: every experiment under every runtime, in randomized blocks, everything stored.
+
+    \b
+    rtlab bench --runs 15                  the paper's number of runs
+    rtlab bench --runs 3 --experiments boot,io
+    rtlab bench --runs 15 --design paper   the study to the letter: a reboot before every test
+    rtlab bench --dry-run                  what would run, and how long it takes
+
+    Ctrl-C, a crash or a lost machine cost at most the running trial: the same command goes on from there.
+    Exit status 0 when every block is complete, 4 when some could not be completed (the report counts them).
+    """
+    from rtlab import bench, plugins
+    from rtlab import config as configuration
+    from rtlab.model import Level
+
+    state = settings.state_folder()
+    testbed = state.testbed()
+    loaded = settings.load(
+        config,
+        "campaign",
+        {
+            "runs": runs,
+            "experiments": experiments,
+            "runtimes": runtimes,
+            "baseline": baseline,
+            "design": design,
+            "reboot": reboot,
+            "seed": seed,
+            "aa": aa,
+            "margin_percent": margin_percent,
+            "name": name,
+            "strict": strict,
+        },
+        experiments=settings.parameters(assignments or []),
+    )
+    spec = configuration.campaign_spec(loaded, testbed)
+    if dry_run:
+        from rtlab.cli.plan import show
+
+        show(spec, testbed, as_json)
+        return
+    provider = plugins.provider(testbed.provider)
+    with state.locked("rtlab bench"), console.progress() as notify:
+        campaign, resumed = bench.choose_campaign(
+            settings.campaigns_folder(),
+            spec,
+            testbed,
+            new=new,
+            resume=resume or None,
+            durable=testbed.level is not Level.SIMULATED,
+        )
+        console.say(f"{'Resuming' if resumed else 'Campaign'} {campaign.folder.name} (seed {campaign.spec.seed})")
+        session = bench.Bench(campaign, testbed, provider, state, notify)
+        done = session.execute(strict=loaded.campaign.strict, accept_changes=accept_changes)
+    if as_json:
+        console.print_json(
+            {
+                "campaign": str(campaign.folder),
+                "trials": done.done,
+                "not_ok": done.not_ok,
+                "repeated_blocks": done.repeated_blocks,
+                "incomplete_blocks": done.short_of_blocks,
+            }
+        )
+    else:
+        console.say(
+            f"{done.done} trials stored in {campaign.folder}; {done.not_ok} not usable, "
+            f"{done.repeated_blocks} blocks repeated. Next: rtlab report"
+        )
+    if done.short_of_blocks:
+        raise typer.Exit(4)

@@ -1,0 +1,76 @@
+"""From command-line options to settings: the file first, options over it, `auto` resolved and explained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rtlab import config as configuration
+from rtlab.cli import console
+from rtlab.config import Config, TestbedSettings
+from rtlab.errors import UsageError
+from rtlab.state import StateFolder
+
+# Where the user works: state, campaigns and rtlab.toml are below the current folder.
+STATE = ".rtlab"
+CAMPAIGNS = "campaigns"
+
+
+def state_folder() -> StateFolder:
+    return StateFolder(Path.cwd() / STATE)
+
+
+def campaigns_folder() -> Path:
+    return Path.cwd() / CAMPAIGNS
+
+
+def load(file: Path | None, section: str, options: Mapping[str, Any], **more: Mapping[str, Any]) -> Config:
+    """The configuration with the given options laid over one section; options not given are left out."""
+    given = {k: _listed(k, v) for k, v in options.items() if v not in (None, "")}
+    return configuration.load(file, {section: given, **more})
+
+
+def _listed(key: str, value: Any) -> Any:
+    if key in ("runtimes", "experiments") and isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def testbed(file: Path | None, **options: Any) -> TestbedSettings:
+    """Settings for ``up`` with provider, backend and profile decided; says on stderr what `auto` chose, and why."""
+    from rtlab import choice
+
+    if options.get("provider") in ("libvirt", "virtualbox"):
+        options = {**options, "provider": "vagrant", "backend": options["provider"]}
+    named_runtimes = bool(options.get("runtimes"))
+    wanted = load(file, "testbed", options).testbed
+    decided, reason = choice.resolve(wanted, runtimes_named=named_runtimes)
+    if reason:
+        console.say(reason)
+    return decided
+
+
+def parameters(assignments: list[str]) -> dict[str, dict[str, Any]]:
+    """``io.size_mb=512`` … as nested parameters; values are numbers, true/false, lists or text.
+
+    Raises:
+        UsageError: an assignment is not of the form experiment.key=value.
+    """
+    import json
+
+    nested: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        place, equals, text = assignment.partition("=")
+        experiment, dot, key = place.partition(".")
+        if not (equals and dot and experiment and key):
+            raise UsageError(
+                f"--set takes experiment.key=value, not {assignment[:80]!r}.",
+                remedy="For example: --set io.size_mb=512",
+            )
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        nested.setdefault(experiment, {})[key] = value
+    return nested

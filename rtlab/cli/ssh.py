@@ -1,0 +1,66 @@
+"""``rtlab ssh``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Annotated
+
+import typer
+
+from rtlab.cli import settings
+from rtlab.model import Machine
+
+
+def command(
+    machine: Annotated[str, typer.Argument(help="The machine's name, as `rtlab status` shows it.")],
+    words: Annotated[list[str] | None, typer.Argument(help="A command to run there instead of a shell.")] = None,
+) -> None:
+    """Open a shell on a machine, or run one command there.
+
+    \b
+    rtlab ssh node1
+    rtlab ssh node1 -- docker ps -a
+    """
+    from rtlab.errors import HostUnfit, UsageError
+
+    bed = settings.state_folder().testbed()
+    try:
+        found = bed.machine(machine)
+    except KeyError:
+        names = ", ".join(m.name for m in bed.machines)
+        raise UsageError(f"There is no machine {machine[:60]!r}.", remedy=f"Machines here: {names}.") from None
+    argv = ssh_argv(found, tuple(words or ()))
+    if shutil.which(argv[0]) is None:
+        raise HostUnfit(f"{argv[0]} is not installed.", remedy="apt install openssh-client")
+    os.execvp(argv[0], argv)
+
+
+def ssh_argv(machine: Machine, words: tuple[str, ...]) -> list[str]:
+    """The command that opens a shell there: OpenSSH with the testbed's own key and known hosts only."""
+    import shlex
+
+    if machine.transport == "local":
+        inside = ["nsenter", f"--net={machine.netns}", "--"] if machine.netns else []
+        docker = f"unix://{machine.engine_socket}"
+        return ["env", f"DOCKER_HOST={docker}", *inside, *(words or (os.environ.get("SHELL", "/bin/sh"),))]
+    if machine.transport != "ssh":
+        from rtlab.errors import UsageError
+
+        raise UsageError(f"{machine.name} is simulated: there is nothing to log in to.")
+    key = ["-i", machine.key_file, "-o", "IdentitiesOnly=yes"] if machine.key_file else []
+    remote = [shlex.join(words)] if words else []
+    return [
+        "ssh",
+        "-F",
+        "/dev/null",
+        *key,
+        "-o",
+        f"UserKnownHostsFile={machine.known_hosts_file}",
+        "-o",
+        "StrictHostKeyChecking=yes",
+        "-p",
+        str(machine.port),
+        f"{machine.user}@{machine.address}",
+        *remote,
+    ]

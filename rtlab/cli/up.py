@@ -1,0 +1,86 @@
+"""``rtlab up``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtlab.cli import console, settings
+
+
+def command(
+    provider: Annotated[
+        str, typer.Option(help="auto, vagrant, libvirt, virtualbox, local, static or simulated.", show_default="auto")
+    ] = "",
+    profile: Annotated[str, typer.Option(help="Pins of versions: paper-2020, current, debian-12.")] = "",
+    accel: Annotated[str, typer.Option(help="kvm, tcg (emulated: every figure is meaningless) or auto.")] = "",
+    machines: Annotated[int | None, typer.Option(help="How many machines.")] = None,
+    cpus: Annotated[int | None, typer.Option(help="Virtual CPUs per machine.")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="Memory per machine, MB.")] = None,
+    disk_gb: Annotated[int | None, typer.Option(help="Disk per machine, GB.")] = None,
+    runtimes: Annotated[str, typer.Option(help="Comma-separated: runc,kata,gvisor,crun.")] = "",
+    design: Annotated[str, typer.Option(help="crossover (every runtime everywhere) or paper (one per machine).")] = "",
+    inventory: Annotated[str, typer.Option(help="Ansible inventory of machines that exist (provider static).")] = "",
+    allow_reboot: Annotated[
+        bool | None, typer.Option("--allow-reboot/--no-reboot", help="Static machines may be rebooted.")
+    ] = None,
+    kata_archive: Annotated[str, typer.Option(help="A Kata release archive on this machine.")] = "",
+    kata_sha256: Annotated[str, typer.Option(help="Its SHA-256, where the profile pins none.")] = "",
+    box: Annotated[str, typer.Option(help="Use this box file instead of building one.")] = "",
+    scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
+    provision: Annotated[bool, typer.Option("--provision", help="Apply the roles again in any case.")] = False,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the testbed as JSON.")] = False,
+) -> None:
+    """Create the machines, install Docker with every runtime, and prove each runtime.
+
+    \b
+    rtlab up                                    two machines, or this very one: `auto` says which and why
+    rtlab up --provider libvirt --accel tcg --profile debian-12
+                                                emulated machines: everything works, no figure means anything
+    rtlab up --provider local --runtimes runc,gvisor
+                                                this machine, beside whatever Docker it has
+    rtlab up --provider static --inventory hosts.ini
+
+    A second `up` changes nothing. After a failure or Ctrl-C, `up` goes on; `rtlab teardown` removes what was made.
+    """
+    from rtlab import testbed
+
+    wanted = settings.testbed(
+        config,
+        provider=provider,
+        profile=profile,
+        accel=accel,
+        machines=machines,
+        cpus=cpus,
+        memory_mb=memory_mb,
+        disk_gb=disk_gb,
+        runtimes=runtimes,
+        design=design,
+        inventory=inventory,
+        allow_reboot=allow_reboot,
+        kata_archive=kata_archive,
+        kata_sha256=kata_sha256,
+        box=box,
+        scenario=scenario,
+    )
+    state = settings.state_folder()
+    with console.progress() as notify:
+        done = testbed.up(wanted, state, notify, provision=provision)
+    for runtime, why in done.unavailable.items():
+        console.say(f"{runtime} cannot run here: {why}")
+    if as_json:
+        from rtlab.state import testbed_to_json
+
+        console.print_json(testbed_to_json(done.testbed))
+        return
+    rows = [(m.name, m.level.value, ", ".join(m.runtimes)) for m in done.testbed.machines]
+    console.print_table(
+        f"Testbed {done.testbed.id} ({done.testbed.provider}, profile {done.testbed.profile})",
+        ("machine", "what it is", "proved runtimes"),
+        rows,
+    )
+    changed = ", ".join(done.provisioned) or "nothing: everything was there already"
+    console.say(f"Provisioned now: {changed}. Next: rtlab bench --runs 15")

@@ -1,0 +1,40 @@
+"""``rtlab verify``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rtlab.cli import console, settings
+
+
+def command(
+    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Check that every raw file of a campaign is what was stored (SHA-256).
+
+    \b
+    rtlab verify
+    rtlab verify campaigns/20261123T101500Z-campaign
+
+    Exit status 0 when everything is unchanged, 1 otherwise.
+    """
+    from rtlab import store
+    from rtlab.errors import StoreError
+
+    found = store.find(settings.campaigns_folder(), campaign or None)
+    changed = found.changed_files()
+    count = len(found.trial_folders())
+    if as_json:
+        console.print_json({"campaign": str(found.folder), "trials": count, "changed": list(changed)})
+        if changed:
+            raise typer.Exit(1)
+        return
+    if changed:
+        raise StoreError(
+            f"{found.folder.name}: {len(changed)} files are not what was stored:\n  " + "\n  ".join(changed[:20]),
+            remedy="Get an unchanged copy of the campaign.",
+        )
+    console.say(f"{found.folder.name}: all raw files of {count} trials are unchanged.")

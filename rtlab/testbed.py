@@ -1,0 +1,286 @@
+"""``rtlab up`` and ``rtlab teardown``: machines created, roles applied, runtimes proved; and all of it removed again.
+
+A second ``up`` changes nothing: what the roles were given is digested and kept on the machines, and machines that
+carry the same digest are only verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rtlab import content, images, plugins, probe_client, profile
+from rtlab.config import TestbedSettings
+from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
+from rtlab.model import Event, Level, Machine, Notify, Testbed
+from rtlab.playbook import apply
+from rtlab.profile import Profile
+from rtlab.providers import MachineStatus, Provider, Resource
+from rtlab.state import StateFolder
+
+# What the machine carries once the roles were applied: the digest of everything that they were given.
+STAMP = "provisioned.sha256"
+PROVISION_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """What ``up`` did.
+
+    Attributes:
+        provisioned: Machines to which the roles were applied now; empty when everything was there already.
+        unavailable: Runtime -> why it cannot run here, when the provider found that out (local machines only).
+    """
+
+    testbed: Testbed
+    provisioned: tuple[str, ...]
+    unavailable: Mapping[str, str]
+
+
+def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provision: bool = False) -> Up:
+    """Create or start the machines, apply the roles, prove every runtime.
+
+    Args:
+        settings: With provider and profile resolved (not ``auto``).
+        provision: Apply the roles even where the stamp says that they were applied.
+
+    Raises:
+        RtlabError: what was created so far stays and is in the journal; `up` goes on, `teardown` removes it.
+    """
+    provider: Provider = plugins.provider(settings.provider)
+    pins = profile.load(settings.profile)
+    with state.locked("rtlab up"):
+        testbed_id = state.testbed_id() or state.new_testbed_id()
+        _refuse_another_testbed(settings, state)
+        testbed = provider.up(settings, pins, testbed_id, state, notify)
+        unavailable = dict(testbed.details.get("unavailable_runtimes", {}))
+        testbed = _with_runtimes(testbed, settings, unavailable)
+        state.write_testbed(testbed)
+        if testbed.level is Level.SIMULATED:
+            return Up(testbed=testbed, provisioned=(), unavailable=unavailable)
+        references, archives = _images(pins, settings, notify)
+        variables = _variables(testbed, pins, settings, archives)
+        stamp = _stamp(testbed, variables)
+        waiting = tuple(m.name for m in testbed.machines if provision or _read_stamp(provider, m) != stamp)
+        if waiting:
+            apply(
+                "site.yml",
+                testbed,
+                state=state,
+                extra_vars=variables,
+                notify=notify,
+                timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
+                limit=waiting,
+            )
+        testbed = replace(testbed, details={**testbed.details, "images": references})
+        _prove(provider, testbed, references, notify)
+        for name in waiting:
+            machine = testbed.machine(name)
+            shell = provider.shell(machine)
+            shell.put(stamp.encode(), f"{machine.home}/{STAMP}", 0o644)
+            shell.close()
+        state.write_testbed(testbed)
+        return Up(testbed=testbed, provisioned=waiting, unavailable=unavailable)
+
+
+def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
+    try:
+        existing = state.testbed()
+    except TestbedMissing:
+        return
+    if (existing.provider, existing.profile, existing.design) != (settings.provider, settings.profile, settings.design):
+        raise UsageError(
+            f"There is a testbed here already (provider {existing.provider}, profile {existing.profile}, "
+            f"design {existing.design}); {settings.provider}, {settings.profile}, {settings.design} was asked for.",
+            remedy="Remove it first with `rtlab teardown`, or work in another folder.",
+        )
+
+
+def _with_runtimes(testbed: Testbed, settings: TestbedSettings, unavailable: Mapping[str, str]) -> Testbed:
+    """Which runtimes each machine gets: all of them, or in the paper's design the first one on the first machine …"""
+    wanted = tuple(r for r in settings.runtimes if r not in unavailable)
+    for name in wanted:
+        plugins.runtime(name)
+    if not wanted:
+        raise HostUnfit(
+            "None of the runtimes can run here:\n  " + "\n  ".join(f"{r}: {why}" for r, why in unavailable.items()),
+            remedy="`rtlab doctor` says what is missing.",
+        )
+    machines: list[Machine] = []
+    for number, machine in enumerate(testbed.machines):
+        mine = (wanted[number],) if settings.design == "paper" and number < len(wanted) else wanted
+        machines.append(replace(machine, runtimes=mine))
+    if settings.design == "paper":
+        if len(testbed.machines) < len(wanted):
+            raise UsageError(
+                f"The paper's design has one runtime per machine: {len(wanted)} runtimes need as many machines, "
+                f"there are {len(testbed.machines)}.",
+                remedy="Say --machines, or name fewer --runtimes.",
+            )
+        machines = machines[: len(wanted)]
+    return replace(testbed, machines=tuple(machines), design=settings.design)
+
+
+def _images(pins: Profile, settings: TestbedSettings, notify: Notify) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """References of the images on the machines, and the archives to load there (made here unless pulled)."""
+    references: dict[str, str] = {}
+    archives: list[dict[str, str]] = []
+    for role in ("httpd", "tools"):
+        pulled = pins.role_variables.get(f"images_{role}_reference") if _from_registry(pins, role) else None
+        if pulled:
+            references[role] = str(pulled)
+            continue
+        archive = images.build(role, notify=notify)
+        references[role] = archive.reference
+        archives.append(
+            {"role": role, "reference": archive.reference, "path": str(archive.path), "sha256": archive.sha256}
+        )
+    return references, archives
+
+
+def _from_registry(pins: Profile, role: str) -> bool:
+    return pins.role_variables.get(f"images_{role}_source") == "registry"
+
+
+def _variables(
+    testbed: Testbed, pins: Profile, settings: TestbedSettings, archives: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """Everything that the playbooks are given."""
+    variables: dict[str, Any] = {
+        **pins.role_variables,
+        "rtlab_owned": testbed.provider == "vagrant",
+        "rtlab_emulated": testbed.level is Level.EMULATED,
+        "rtlab_testbed": testbed.id,
+        "images_archives": list(archives),
+        "bench_tools_probe": str(Path(str(probe_file()))),
+    }
+    if settings.kata_archive:
+        variables["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
+    if settings.kata_sha256:
+        variables["kata_sha256"] = settings.kata_sha256
+    return variables
+
+
+def probe_file() -> Path:
+    """The probe's file in this installation."""
+    return Path(probe_client.__file__).parent / "probe" / "probe.py"
+
+
+def _stamp(testbed: Testbed, variables: Mapping[str, Any]) -> str:
+    """SHA-256 of roles, playbooks, probe and variables: what decides how a machine comes out."""
+    digest = hashlib.sha256(json.dumps(variables, sort_keys=True, default=str).encode())
+    digest.update(json.dumps([(m.name, m.runtimes) for m in testbed.machines]).encode())
+    digest.update(probe_client.probe_source())
+    root = content.root()
+    for folder in ("playbooks", "roles"):
+        for file in sorted(p for p in (root / folder).rglob("*") if p.is_file()):
+            digest.update(str(file.relative_to(root)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _read_stamp(provider: Provider, machine: Machine) -> str:
+    shell = provider.shell(machine)
+    try:
+        result = shell.run(("cat", f"{machine.home}/{STAMP}"), timeout_s=60)
+        return result.text().strip() if result.ok else ""
+    finally:
+        shell.close()
+
+
+def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], notify: Notify) -> None:
+    """Every runtime on every machine starts a container and is proved, machines side by side."""
+
+    def prove_on(machine: Machine) -> None:
+        shell = provider.shell(machine)
+        try:
+            probe_client.install(shell, machine)
+            for number, runtime in enumerate(machine.runtimes):
+                notify(
+                    Event(
+                        stage="prove",
+                        message=f"proving {runtime}",
+                        machine=machine.name,
+                        fraction=number / len(machine.runtimes),
+                    )
+                )
+                probe_client.prove(shell, machine, runtime, references, testbed.id)
+        finally:
+            shell.close()
+
+    with ThreadPoolExecutor(max_workers=max(1, len(testbed.machines))) as pool:
+        list(pool.map(prove_on, testbed.machines))
+
+
+# --------------------------------------------------------------------------- teardown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Down:
+    """What ``teardown`` did.
+
+    Attributes:
+        testbed_id: None when there was nothing to remove.
+        removed: What was there before.
+        left: What could not be removed; each with the reason.
+    """
+
+    testbed_id: str | None
+    removed: tuple[Resource, ...]
+    left: tuple[Resource, ...]
+
+
+def teardown(state: StateFolder, notify: Notify, *, testbed_id: str | None = None, provider_name: str = "") -> Down:
+    """Remove everything of this folder's testbed, or of the one with the given id (when the state was lost).
+
+    Works after a half-failed ``up`` (from the journal and from what exists), and twice in a row.
+    """
+    with state.locked("rtlab teardown"):
+        own = state.testbed_id()
+        target = testbed_id or own
+        if target is None:
+            return Down(testbed_id=None, removed=(), left=())
+        removed: list[Resource] = []
+        left: list[Resource] = []
+        for provider in _providers_of(state, target, provider_name):
+            existing = provider.leftovers(target, state)
+            remaining = provider.teardown(target, state, notify)
+            left += remaining
+            gone = {(r.kind, r.name) for r in remaining}
+            removed += [r for r in existing if (r.kind, r.name) not in gone]
+        if not left and target == own:
+            state.clear()
+        return Down(testbed_id=target, removed=tuple(removed), left=tuple(left))
+
+
+def _providers_of(state: StateFolder, testbed_id: str, name: str) -> list[Provider]:
+    """The provider that made the testbed; all of them when that is not known."""
+    if not name:
+        try:
+            testbed = state.testbed()
+            name = testbed.provider if testbed.id == testbed_id else ""
+        except RtlabError:
+            name = ""
+    names = (name,) if name else plugins.names("providers")
+    return [plugins.provider(n) for n in names]
+
+
+def candidates() -> dict[str, tuple[str, ...]]:
+    """Ids of testbeds that exist in reality, per provider, whatever this folder says."""
+    found = {name: plugins.provider(name).candidates() for name in plugins.names("providers")}
+    return {name: ids for name, ids in found.items() if ids}
+
+
+def status(state: StateFolder) -> tuple[Testbed, tuple[MachineStatus, ...]]:
+    """The testbed of this folder and what its machines are doing.
+
+    Raises:
+        TestbedMissing: there is none.
+    """
+    testbed = state.testbed()
+    return testbed, plugins.provider(testbed.provider).status(testbed, state)
