@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+from rtlab.errors import ConfigError, HostUnfit, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+FOLDER = Path(__file__).parent / "profiles"
+# A section per role: [docker] version = "…" becomes the role's variable docker_version.
+ROLES = ("common", "docker", "runc", "crun", "gvisor", "kata", "bench_tools")
+_KEYS: Mapping[str, type] = {"summary": str, "suite": str, "needs": list, "box": dict, "images": dict}
+_REACH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +37,8 @@ class Profile:
         box: How its box is made (``kind`` = ``mmdebstrap`` or ``cloud-image``, ``url``, ``sha256`` …).
         role_variables: Extra variables for the playbooks, by role prefix (``docker_version`` …).
         needs: Host names of vendors' servers that must be reachable for it.
+        images: What an image is for (``httpd``, ``tools``) to where it comes from: ``source`` = ``registry``
+            (``reference``, ``digest``) or ``debian-packages`` (``reference``, ``packages``).
     """
 
     name: str
@@ -26,3 +47,153 @@ class Profile:
     box: Mapping[str, Any]
     role_variables: Mapping[str, Any]
     needs: tuple[str, ...]
+    images: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingPin:
+    """A pin that no independent source gives, which the user must give once.
+
+    Attributes:
+        variable: The setting that takes it: ``kata_sha256``, ``gvisor_sha512``, ``box_sha256``.
+        of: What it is the digest of: a URL.
+    """
+
+    variable: str
+    of: str
+
+
+def names() -> tuple[str, ...]:
+    """Names of all profiles."""
+    return tuple(sorted(file.stem for file in FOLDER.glob("*.toml")))
+
+
+def load(name: str) -> Profile:
+    """The profile of that name, checked.
+
+    Raises:
+        UsageError: there is none.
+        ConfigError: its file is damaged; names the key.
+    """
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"There is no profile {name[:60]!r}.{hint}", remedy=f"Known profiles: {', '.join(names())}.")
+    file = FOLDER / f"{name}.toml"
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{file}: {error}.", remedy="Install rtlab again: profiles are part of it.") from error
+    return from_data(name, data, str(file))
+
+
+def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
+    """A profile from parsed TOML; ConfigError names the first wrong key and what is allowed."""
+    allowed = (*_KEYS, *ROLES)
+    for key, value in data.items():
+        if key not in allowed:
+            raise ConfigError(f"{where}: unknown key {key!r}.", remedy=f"Allowed: {', '.join(allowed)}.")
+        kind = _KEYS.get(key, dict)
+        if not isinstance(value, kind):
+            raise ConfigError(f"{where}: {key} must be a {kind.__name__}, not {value!r:.60}.")
+    for key in _KEYS:
+        if key not in data:
+            raise ConfigError(f"{where}: {key} is missing.")
+    for role, image in data["images"].items():
+        wanted = {"registry": "digest", "debian-packages": "packages"}.get(image.get("source", ""))
+        if wanted is None or wanted not in image or "reference" not in image:
+            raise ConfigError(
+                f"{where}: images.{role} needs source, reference and {wanted or 'what its source needs'}.",
+                remedy="source is registry (with digest) or debian-packages (with packages).",
+            )
+    variables = {f"{role}_{key}": value for role in ROLES for key, value in data.get(role, {}).items()}
+    return Profile(
+        name=name,
+        summary=data["summary"],
+        suite=data["suite"],
+        box=data["box"],
+        role_variables=variables,
+        needs=tuple(data["needs"]),
+        images=data["images"],
+    )
+
+
+def missing_pins(profile: Profile, runtimes: Iterable[str], given: Mapping[str, str]) -> tuple[MissingPin, ...]:
+    """Digests that this profile does not know and the user has not given, as far as these runtimes need them.
+
+    Args:
+        given: What the user gave, by variable; empty values count as not given. A ``kata_archive`` needs a
+            digest as well.
+    """
+    variables = {**profile.role_variables, **{k: v for k, v in given.items() if v}}
+    wanted = {runtime.split(":", 1)[0] for runtime in runtimes}
+    missing = []
+    if profile.box["kind"] == "cloud-image" and not (profile.box.get("sha256") or variables.get("box_sha256")):
+        missing.append(MissingPin(variable="box_sha256", of=profile.box["url"]))
+    for runtime, digest in (("kata", "sha256"), ("gvisor", "sha512"), ("crun", "sha256")):
+        from_archive = runtime == "kata" or variables.get(f"{runtime}_source") == "release"
+        if runtime in wanted and from_archive and not variables.get(f"{runtime}_{digest}"):
+            source = variables.get(f"{runtime}_archive") or variables.get(f"{runtime}_url") or f"{runtime}'s release"
+            missing.append(MissingPin(variable=f"{runtime}_{digest}", of=source))
+    return tuple(missing)
+
+
+def unreachable(profile: Profile, *, timeout_s: float = _REACH_S) -> tuple[str, ...]:
+    """Which of the vendors' servers that the profile needs do not answer on port 443, within ``timeout_s``.
+
+    A proxy (``https_proxy``) is what must answer where there is one: what it can reach only it knows.
+    """
+    if not profile.needs:
+        return ()
+    with ThreadPoolExecutor(max_workers=len(profile.needs)) as pool:
+        answers = tuple(pool.map(lambda host: _answers(host, timeout_s), profile.needs))
+    return tuple(host for host, answered in zip(profile.needs, answers, strict=True) if not answered)
+
+
+def require_reachable(profile: Profile) -> None:
+    """Raise HostUnfit, at once, naming what does not answer and the profile that needs none of it."""
+    silent = unreachable(profile)
+    if not silent:
+        return
+    others = [other for other in names() if other != profile.name and not unreachable(load(other))]
+    raise HostUnfit(
+        f"Profile {profile.name} needs {', '.join(silent)}, which this machine cannot reach.",
+        remedy=(
+            f"Use a profile that can be had here: `--profile {others[0]}`."
+            if others
+            else "Check the network or the proxy (https_proxy); no profile can be had from here as it is."
+        ),
+    )
+
+
+def first_reachable(preferred: Iterable[str]) -> Profile:
+    """The first of these profiles whose sources answer; HostUnfit when none does."""
+    candidates = [load(name) for name in preferred]
+    for profile in candidates:
+        if not unreachable(profile):
+            return profile
+    require_reachable(candidates[0])
+    return candidates[0]  # it came back between the two questions
+
+
+def _answers(host: str, timeout_s: float) -> bool:
+    target = (host, 443)
+    proxy = _proxy_for(host)
+    if proxy is not None:
+        target = proxy
+    try:
+        with socket.create_connection(target, timeout_s):
+            return True
+    except OSError:
+        return False
+
+
+def _proxy_for(host: str) -> tuple[str, int] | None:
+    # Imported here: urllib.request costs 30 ms that `rtlab --help` need not pay.
+    from urllib.request import getproxies, proxy_bypass
+
+    address = getproxies().get("https")
+    if not address or proxy_bypass(host):
+        return None
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    return (parts.hostname, parts.port or 3128) if parts.hostname else None
