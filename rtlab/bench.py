@@ -7,7 +7,6 @@ from plan and records, so any interruption is resumed the same way.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -223,7 +222,10 @@ class Bench:
             found[machine.name] = probe_client.facts(shell, machine)
             self._check_disk(machine, found[machine.name])
         changes = [
-            f"{name}: {change}" for name in found if name in earlier for change in facts.changes(earlier[name], found[name])
+            f"{name}: {change}"
+            for name in found
+            if name in earlier
+            for change in facts.changes(earlier[name], found[name])
         ]
         if changes and not accept_changes:
             raise RtlabError(

@@ -1,0 +1,89 @@
+"""The state folder: private, journalled ahead, locked by the living only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rtlab.errors import StoreError, TestbedMissing, Unsafe
+from rtlab.state import StateFolder, testbed_from_json, testbed_to_json
+from tests.conftest import make_testbed
+
+
+def test_a_testbed_survives_the_way_through_json(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    bed = make_testbed(2)
+
+    state.write_testbed(bed)
+
+    assert state.testbed() == bed
+    assert (tmp_path / ".rtlab").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / ".rtlab" / "testbed.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_testbed_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(TestbedMissing) as caught:
+        StateFolder(tmp_path / ".rtlab").testbed()
+    assert "rtlab up" in caught.value.remedy
+
+
+def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".rtlab").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unsafe, match="symbolic link"):
+        StateFolder(tmp_path / ".rtlab").prepare()
+
+
+def test_outstanding_is_what_may_exist_newest_first(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    state.note("intend", "network", "n1", "t1")
+    state.note("have", "network", "n1", "t1")
+    state.note("intend", "domain", "d1", "t1", uuid="u")
+    state.note("intend", "volume", "v1", "t1")
+    state.note("gone", "volume", "v1", "t1")
+    state.note("intend", "domain", "other", "t2")
+
+    outstanding = state.outstanding("t1")
+
+    assert [(e.kind, e.name, e.step) for e in outstanding] == [("domain", "d1", "intend"), ("network", "n1", "have")]
+    assert outstanding[0].details == {"uuid": "u"}
+
+
+def test_a_torn_last_line_of_the_journal_is_passed_over_a_damaged_one_is_named(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    state.note("intend", "network", "n1", "t1")
+    file = tmp_path / ".rtlab" / "journal.jsonl"
+    whole = file.read_text()
+    file.write_text(whole + whole[: len(whole) // 2])
+
+    assert [e.name for e in state.journal()] == ["n1"]
+    file.write_text(whole[:10] + "\n" + whole)
+    with pytest.raises(StoreError, match="line 1 is damaged"):
+        state.journal()
+
+
+def test_the_id_of_a_half_made_testbed_comes_from_the_journal(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    assert state.testbed_id() is None
+    state.note("intend", "network", "n1", "0123abcd")
+    assert state.testbed_id() == "0123abcd"
+
+
+def test_clear_keeps_the_logs(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    state.write_testbed(make_testbed())
+    (state.folder("keys") / "id").write_text("secret")
+    (state.folder("logs") / "up.log").write_text("kept")
+
+    state.clear()
+
+    assert state.testbed_id() is None
+    assert not (state.path / "keys").exists()
+    assert (state.path / "logs" / "up.log").read_text() == "kept"
+
+
+def test_a_testbed_of_another_version_is_refused() -> None:
+    data = testbed_to_json(make_testbed())
+    with pytest.raises(StoreError, match="not one of this version"):
+        testbed_from_json({**data, "flavour": "new"})
