@@ -107,6 +107,14 @@ def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
                 remedy="source is registry (with digest) or debian-packages (with packages).",
             )
     variables = {f"{role}_{key}": value for role in ROLES for key, value in data.get(role, {}).items()}
+    variables |= {
+        f"images_{role}_{key}": value for role, image in data["images"].items() for key, value in image.items()
+    }
+    variables["images_registry"] = [
+        {"role": role, "reference": image["reference"], "digest": image["digest"]}
+        for role, image in data["images"].items()
+        if image["source"] == "registry"
+    ]
     return Profile(
         name=name,
         summary=data["summary"],
