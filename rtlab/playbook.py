@@ -79,7 +79,6 @@ def apply(
         HostUnfit: rtlab's Python environment has no ansible-playbook.
     """
     from ansible_runner.config.runner import RunnerConfig
-    from ansible_runner.utils import dump_artifacts
 
     begin = time.monotonic()
     folder = state.folder("ansible")
@@ -88,6 +87,10 @@ def apply(
     inventory = folder / "inventory.json"
     machines = [m for m in testbed.machines if limit is None or m.name in limit]
     atomic.write_json(inventory, inventory_of(testbed, machines), 0o600)
+    # ansible-runner writes these two itself, but never again where they exist: old values would win.
+    inputs = atomic.make_folder(folder / "env", 0o700)
+    atomic.write_json(inputs / "extravars", dict(extra_vars), 0o600)
+    atomic.write_json(inputs / "settings", {"pexpect_timeout": 1, "suppress_ansible_output": True}, 0o600)
     # Not below the state folder: a socket's path may have 108 characters at most.
     sockets = Path(tempfile.mkdtemp(prefix="rtlab-ssh-"))
     arguments = {
@@ -95,13 +98,9 @@ def apply(
         "project_dir": str(root),
         "playbook": str(root / "playbooks" / playbook),
         "inventory": str(inventory),
-        "extravars": dict(extra_vars),
-        "settings": {"pexpect_timeout": 1, "suppress_ansible_output": True},
         "rotate_artifacts": KEPT_RUNS,
         "quiet": True,
     }
-    dump_artifacts(arguments)
-    arguments.pop("extravars", None)  # from the file just written; they would stand on the command line otherwise
     configuration = RunnerConfig(**arguments)
     configuration.prepare()
     configuration.command[0] = str(_ansible_playbook())
