@@ -1,0 +1,224 @@
+"""SSHShell and the static provider against a real sshd on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rtlab.config import TestbedSettings
+from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
+from rtlab.model import Machine, ignore_events
+from rtlab.profile import load as load_profile
+from rtlab.providers.static import PROVIDER, boot_id, read_inventory
+from rtlab.ssh import SSHShell
+from rtlab.state import StateFolder
+
+pytestmark = [
+    pytest.mark.local,
+    pytest.mark.skipif(shutil.which("sshd", path="/usr/sbin:/usr/bin") is None, reason="openssh-server is missing"),
+]
+
+
+class Sshd:
+    """A real sshd in the foreground on a free port of 127.0.0.1, with keys of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        os.makedirs("/run/sshd", exist_ok=True)  # its privilege separation folder; made by the init script elsewhere
+        for name in ("host", "client", "other"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        shutil.copy(folder / "client.pub", folder / "authorized_keys")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.known_hosts = folder / "known_hosts"
+        self.remember("host")
+        self.start()
+
+    def remember(self, key: str) -> None:
+        public = (self.folder / f"{key}.pub").read_text()
+        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}")
+
+    def start(self) -> None:
+        options = {
+            "Port": self.port,
+            "ListenAddress": "127.0.0.1",
+            "HostKey": self.folder / "host",
+            "AuthorizedKeysFile": self.folder / "authorized_keys",
+            "PidFile": "none",
+            "StrictModes": "no",
+            "UsePAM": "no",
+            "PermitRootLogin": "prohibit-password",
+        }
+        words = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+        self.process = subprocess.Popen(
+            ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL
+        )
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("sshd does not listen")
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def machine(self) -> Machine:
+        return Machine(
+            name="node1",
+            address="127.0.0.1",
+            port=self.port,
+            user="root",
+            key_file=str(self.folder / "client"),
+            known_hosts_file=str(self.known_hosts),
+            sudo=False,
+            may_reboot=False,
+        )
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    server = Sshd(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def shell(sshd: Sshd) -> Iterator[SSHShell]:
+    connection = SSHShell(sshd.machine())
+    yield connection
+    connection.close()
+
+
+def test_words_bytes_and_status_cross_unchanged(shell: SSHShell) -> None:
+    content = os.urandom(1_000_000)
+
+    result = shell.run(
+        ("sh", "-c", "cat; printf '%s' \"$1\" >&2; exit 7", "x", "a b; $(id)"), timeout_s=30, stdin=content
+    )
+
+    assert result.exit_status == 7
+    assert result.stdout == content
+    assert result.stderr == b"a b; $(id)"
+
+
+def test_ten_megabytes_on_one_line_arrive_whole(shell: SSHShell) -> None:
+    result = shell.run(("head", "-c", "10000000", "/dev/zero"), timeout_s=60)
+    assert len(result.stdout) == 10_000_000
+
+
+def test_put_and_get_keep_bytes_and_mode(shell: SSHShell, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "file"
+    shell.put(b"\x00\xffcontent", str(path), 0o640)
+
+    assert shell.get(str(path)) == b"\x00\xffcontent"
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_command_without_end_times_out_as_a_result(shell: SSHShell) -> None:
+    began = time.monotonic()
+    result = shell.run(("sh", "-c", "echo begun; sleep 30"), timeout_s=1)
+
+    assert result.timed_out
+    assert result.stdout == b"begun\n"
+    assert time.monotonic() - began < 5
+    assert shell.run(("true",), timeout_s=10).ok
+
+
+def test_a_changed_host_key_is_refused(sshd: Sshd) -> None:
+    sshd.remember("other")
+    with pytest.raises(MachineUnreachable, match=r"host key of node1 .* changed") as caught:
+        SSHShell(sshd.machine()).run(("true",), timeout_s=10)
+    assert "do not go on" in caught.value.remedy
+
+
+def test_an_unknown_host_key_is_refused(sshd: Sshd) -> None:
+    sshd.known_hosts.write_text("")
+    with pytest.raises(MachineUnreachable, match="host key is not known"):
+        SSHShell(sshd.machine()).run(("true",), timeout_s=10)
+
+
+def test_no_known_hosts_file_is_unsafe(sshd: Sshd) -> None:
+    machine = replace(sshd.machine(), known_hosts_file=str(sshd.folder / "nowhere"))
+    with pytest.raises(Unsafe):
+        SSHShell(machine).run(("true",), timeout_s=10)
+
+
+def test_a_refused_key_says_so(sshd: Sshd) -> None:
+    machine = replace(sshd.machine(), key_file=str(sshd.folder / "other"))
+    with pytest.raises(MachineUnreachable, match="refuses the key"):
+        SSHShell(machine).run(("true",), timeout_s=10)
+
+
+def test_a_connection_cut_in_a_command_is_reported_and_the_next_one_connects_anew(sshd: Sshd, shell: SSHShell) -> None:
+    assert shell.run(("true",), timeout_s=10).ok
+    session = _session_of(sshd.process.pid)
+
+    cutter = threading.Timer(0.5, lambda: os.kill(session, 9))
+    cutter.start()
+    with pytest.raises(MachineUnreachable, match="lost"):
+        shell.run(("sleep", "20"), timeout_s=30)
+
+    assert shell.run(("echo", "again"), timeout_s=10).stdout == b"again\n"
+
+
+def _session_of(pid: int) -> int:
+    """The process of sshd that serves the connection."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[-1])
+
+
+def test_nobody_listening_is_unreachable(sshd: Sshd) -> None:
+    sshd.stop()
+    with pytest.raises(MachineUnreachable, match="Cannot reach node1"):
+        SSHShell(sshd.machine()).run(("true",), timeout_s=10)
+
+
+def inventory(sshd: Sshd, text: str = "") -> Path:
+    file = sshd.folder / "hosts.ini"
+    file.write_text(
+        text
+        or f"node1 ansible_host=127.0.0.1 ansible_port={sshd.port} ansible_user=root "
+        f"ansible_ssh_private_key_file={sshd.folder}/client rtlab_known_hosts={sshd.known_hosts}\n"
+    )
+    return file
+
+
+def test_the_static_provider_finds_the_machines_of_an_inventory(sshd: Sshd, tmp_path: Path) -> None:
+    settings = TestbedSettings(provider="static", inventory=str(inventory(sshd)))
+    state = StateFolder(tmp_path / ".rtlab")
+
+    testbed = PROVIDER.up(settings, load_profile("debian-12"), "0123abcd", state, ignore_events)
+
+    (machine,) = testbed.machines
+    assert (machine.name, machine.port, machine.may_reboot) == ("node1", sshd.port, False)
+    assert [m.state for m in PROVIDER.status(testbed, state)] == ["running"]
+    assert boot_id(machine) == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with pytest.raises(UsageError, match="may not be rebooted"):
+        PROVIDER.reboot(testbed, machine, state, 5)
+    sshd.stop()
+    assert [m.state for m in PROVIDER.status(testbed, state)] == ["unreachable"]
+
+
+@pytest.mark.parametrize("text", ["# nothing\n", "[group]\n", "[]\n"])
+def test_an_inventory_without_hosts_is_refused(sshd: Sshd, text: str) -> None:
+    with pytest.raises(ConfigError, match="has no hosts"):
+        read_inventory(inventory(sshd, text))
+
+
+def test_a_missing_inventory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="There is no inventory"):
+        read_inventory(tmp_path / "hosts.ini")
+    with pytest.raises(ConfigError, match="needs an inventory"):
+        read_inventory(None)
