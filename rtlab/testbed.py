@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,6 +54,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = profile.load(settings.profile)
+    if settings.provider != "simulated":
+        _require_pins(pins, settings)
     with state.locked("rtlab up"):
         testbed_id = state.testbed_id() or state.new_testbed_id()
         _refuse_another_testbed(settings, state)
@@ -63,8 +65,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
             return Up(testbed=testbed, provisioned=(), unavailable=unavailable)
-        references, archives = _images(pins, settings, notify)
-        variables = _variables(testbed, pins, settings, archives)
+        prepared = _prepare_images(pins, notify)
+        variables = _variables(testbed, pins, settings, prepared)
         stamp = _stamp(testbed, variables)
         waiting = tuple(m.name for m in testbed.machines if provision or _read_stamp(provider, m) != stamp)
         if waiting:
@@ -77,8 +79,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
                 timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
                 limit=waiting,
             )
-        testbed = replace(testbed, details={**testbed.details, "images": references})
-        _prove(provider, testbed, references, notify)
+        testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
+        _prove(provider, testbed, prepared.references, notify)
         for name in waiting:
             machine = testbed.machine(name)
             shell = provider.shell(machine)
@@ -86,6 +88,20 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
             shell.close()
         state.write_testbed(testbed)
         return Up(testbed=testbed, provisioned=waiting, unavailable=unavailable)
+
+
+def _require_pins(pins: Profile, settings: TestbedSettings) -> None:
+    """Say at once, before anything is made, what cannot be reached or is not pinned."""
+    profile.require_reachable(pins)
+    missing = profile.missing_pins(pins, settings.runtimes, _given(settings))
+    if missing:
+        listed = "\n".join(f"  {pin.variable} for {pin.of}" for pin in missing)
+        raise HostUnfit(
+            f"Profile {pins.name} does not pin every digest, because no independent value is known:\n{listed}",
+            remedy="Give it once, from a source that you trust: "
+            + " ".join(f"--{pin.variable.replace('_', '-')} SHA" for pin in missing)
+            + "; or leave that runtime out with --runtimes.",
+        )
 
 
 def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
@@ -126,44 +142,54 @@ def _with_runtimes(testbed: Testbed, settings: TestbedSettings, unavailable: Map
     return replace(testbed, machines=tuple(machines), design=settings.design)
 
 
-def _images(pins: Profile, settings: TestbedSettings, notify: Notify) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """References of the images on the machines, and the archives to load there (made here unless pulled)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """Where the machines get their images: pulled by digest, or from archives made here.
+
+    Attributes:
+        references: Role (``httpd``, ``tools``) to the reference under which Docker knows the image.
+        registry, archives: As the role ``images`` takes them.
+    """
+
+    references: Mapping[str, str]
+    registry: tuple[Mapping[str, str], ...]
+    archives: tuple[Mapping[str, str], ...]
+
+
+def _prepare_images(pins: Profile, notify: Notify) -> _Images:
     references: dict[str, str] = {}
-    archives: list[dict[str, str]] = []
-    for role in ("httpd", "tools"):
-        pulled = pins.role_variables.get(f"images_{role}_reference") if _from_registry(pins, role) else None
-        if pulled:
-            references[role] = str(pulled)
-            continue
-        archive = images.build(role, notify=notify)
-        references[role] = archive.reference
-        archives.append(
-            {"role": role, "reference": archive.reference, "path": str(archive.path), "sha256": archive.sha256}
-        )
-    return references, archives
+    registry: list[Mapping[str, str]] = []
+    archives: list[Mapping[str, str]] = []
+    for role, wanted in pins.images.items():
+        if wanted["source"] == "registry":
+            reference = str(wanted["reference"])
+            registry.append({"role": role, "reference": reference, "digest": str(wanted["digest"])})
+        else:
+            archive = images.build(role, notify=notify)
+            reference = archive.reference
+            archives.append({"role": role, "reference": reference, "path": str(archive.path), "sha256": archive.sha256})
+        references[role] = reference
+    return _Images(references=references, registry=tuple(registry), archives=tuple(archives))
 
 
-def _from_registry(pins: Profile, role: str) -> bool:
-    return pins.role_variables.get(f"images_{role}_source") == "registry"
-
-
-def _variables(
-    testbed: Testbed, pins: Profile, settings: TestbedSettings, archives: Sequence[Mapping[str, str]]
-) -> dict[str, Any]:
+def _variables(testbed: Testbed, pins: Profile, settings: TestbedSettings, prepared: _Images) -> dict[str, Any]:
     """Everything that the playbooks are given."""
     variables: dict[str, Any] = {
         **pins.role_variables,
         "rtlab_owned": testbed.provider == "vagrant",
-        "rtlab_emulated": testbed.level is Level.EMULATED,
-        "rtlab_testbed": testbed.id,
-        "images_archives": list(archives),
-        "bench_tools_probe": str(Path(str(probe_file()))),
+        "images_registry": list(prepared.registry),
+        "images_archives": list(prepared.archives),
+        "bench_tools_probe": str(probe_file()),
     }
+    return variables | _given(settings)
+
+
+def _given(settings: TestbedSettings) -> dict[str, str]:
+    """What the user gave that the profile may not pin."""
+    given = {"kata_sha256": settings.kata_sha256}
     if settings.kata_archive:
-        variables["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
-    if settings.kata_sha256:
-        variables["kata_sha256"] = settings.kata_sha256
-    return variables
+        given["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
+    return {key: value for key, value in given.items() if value}
 
 
 def probe_file() -> Path:
