@@ -34,11 +34,13 @@ class Up:
 
     Attributes:
         provisioned: Machines to which the roles were applied now; empty when everything was there already.
+        changed: Machine -> how many tasks changed something, for those machines.
         unavailable: Runtime -> why it cannot run here, when the provider found that out (local machines only).
     """
 
     testbed: Testbed
     provisioned: tuple[str, ...]
+    changed: Mapping[str, int]
     unavailable: Mapping[str, str]
 
 
@@ -64,13 +66,14 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         testbed = _with_runtimes(testbed, settings, unavailable)
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
-            return Up(testbed=testbed, provisioned=(), unavailable=unavailable)
+            return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable)
         prepared = _prepare_images(pins, notify)
         variables = _variables(testbed, pins, settings, prepared)
-        stamp = _stamp(testbed, variables)
-        waiting = tuple(m.name for m in testbed.machines if provision or _read_stamp(provider, m) != stamp)
+        stamps = {m.name: _stamp(m, variables) for m in testbed.machines}
+        waiting = tuple(m.name for m in testbed.machines if provision or _read_stamp(provider, m) != stamps[m.name])
+        changed: Mapping[str, int] = {}
         if waiting:
-            apply(
+            changed = apply(
                 "site.yml",
                 testbed,
                 state=state,
@@ -78,16 +81,16 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
                 notify=notify,
                 timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
                 limit=waiting,
-            )
+            ).changed
         testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
         _prove(provider, testbed, prepared.references, notify)
         for name in waiting:
             machine = testbed.machine(name)
             shell = provider.shell(machine)
-            shell.put(stamp.encode(), f"{machine.home}/{STAMP}", 0o644)
+            shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
             shell.close()
         state.write_testbed(testbed)
-        return Up(testbed=testbed, provisioned=waiting, unavailable=unavailable)
+        return Up(testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable)
 
 
 def _require_pins(pins: Profile, settings: TestbedSettings) -> None:
@@ -197,10 +200,13 @@ def probe_file() -> Path:
     return Path(probe_client.__file__).parent / "probe" / "probe.py"
 
 
-def _stamp(testbed: Testbed, variables: Mapping[str, Any]) -> str:
-    """SHA-256 of roles, playbooks, probe and variables: what decides how a machine comes out."""
-    digest = hashlib.sha256(json.dumps(variables, sort_keys=True, default=str).encode())
-    digest.update(json.dumps([(m.name, m.runtimes) for m in testbed.machines]).encode())
+def _stamp(machine: Machine, variables: Mapping[str, Any]) -> str:
+    """SHA-256 of roles, playbooks, probe and variables: what decides how a machine comes out.
+
+    Neither the machine's name nor the testbed's id counts, so that a machine from a kept box is known as ready.
+    """
+    given = {**variables, "rtlab_testbed": None, "runtimes": machine.runtimes}
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode())
     digest.update(probe_client.probe_source())
     root = content.root()
     for folder in ("playbooks", "roles"):

@@ -32,7 +32,7 @@ def command(
     scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
     provision: Annotated[bool, typer.Option("--provision", help="Apply the roles again in any case.")] = False,
     config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the testbed as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the testbed, and what changed, as JSON.")] = False,
 ) -> None:
     """Create the machines, install Docker with every runtime, and prove each runtime.
 
@@ -74,7 +74,14 @@ def command(
     if as_json:
         from rtlab.state import testbed_to_json
 
-        console.print_json(testbed_to_json(done.testbed))
+        console.print_json(
+            {
+                "testbed": testbed_to_json(done.testbed),
+                "provisioned": list(done.provisioned),
+                "changed": dict(done.changed),
+                "unavailable": dict(done.unavailable),
+            }
+        )
         return
     rows = [(m.name, m.level.value, ", ".join(m.runtimes)) for m in done.testbed.machines]
     console.print_table(
