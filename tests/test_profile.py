@@ -1,0 +1,158 @@
+"""rtlab.profile: the three files of pins, what is missing in them, and what can be reached."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from rtlab import plugins, profile
+from rtlab.errors import ConfigError, HostUnfit, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_names_are_those_of_the_design() -> None:
+    assert profile.names() == ("current", "debian-12", "paper-2020")
+
+
+def test_debian_12_needs_no_vendor() -> None:
+    pins = profile.load("debian-12")
+
+    assert pins.needs == ()
+    assert pins.role_variables["docker_version"] == "20.10.24"
+    assert pins.role_variables["docker_source"] == "distribution"
+    assert "systemd.unified_cgroup_hierarchy=0" in pins.box["kernel_arguments"]
+    assert pins.role_variables["images_registry"] == []
+
+
+def test_paper_2020_is_the_study() -> None:
+    """paper.txt, section III: Ubuntu 18.04, httpd 2.4.41; the digest from stack-facts §11, the fingerprint from §4."""
+    pins = profile.load("paper-2020")
+
+    assert pins.suite == "ubuntu-18.04"
+    assert pins.role_variables["images_registry"] == [
+        {
+            "role": "httpd",
+            "reference": "httpd:2.4.41",
+            "digest": "sha256:946c54069130dbf136903fe658fe7d113bd8db8004de31282e20b262a3e106fb",
+        }
+    ]
+    assert pins.role_variables["docker_key_fingerprint"] == "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
+    assert pins.role_variables["kata_version"].startswith("1.")
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_every_pin_has_the_form_of_one(name: str) -> None:
+    pins = profile.load(name)
+
+    for key, value in {**pins.role_variables, **pins.box}.items():
+        if key.endswith("sha256"):
+            assert re.fullmatch("[0-9a-f]{64}", value), key
+        if key.endswith("sha512"):
+            assert re.fullmatch("[0-9a-f]{128}", value), key
+        if key.endswith("url"):
+            assert value.startswith("https://"), key
+            assert value.split("/")[2] in pins.needs or key.startswith(("kata_", "gvisor_")), key
+        if key.endswith("_packages") and isinstance(value, dict):
+            assert all(value.values()), f"{key}: a package without a version"
+    for runtime in plugins.names("runtimes"):
+        role = plugins.runtime(runtime).role
+        assert any(key.startswith(f"{role}_") for key in pins.role_variables), f"{name} says nothing of {role}"
+
+
+def test_missing_pins_are_named_until_they_are_given() -> None:
+    pins = profile.load("debian-12")
+
+    assert profile.missing_pins(pins, ("runc", "gvisor"), {}) == ()
+    missing = profile.missing_pins(pins, ("runc", "kata:qemu"), {"kata_sha256": ""})
+    assert [m.variable for m in missing] == ["kata_sha256"]
+    assert "kata-static-1.12.1" in missing[0].of
+    assert profile.missing_pins(pins, ("kata",), {"kata_sha256": "0" * 64}) == ()
+
+
+def test_missing_pins_of_a_cloud_image() -> None:
+    pins = profile.load("paper-2020")
+    variables = {m.variable for m in profile.missing_pins(pins, ("runc", "kata", "gvisor", "crun"), {})}
+
+    assert variables == {"box_sha256", "kata_sha256", "gvisor_sha512", "crun_sha256"}
+
+
+def test_unknown_profile_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="Did you mean 'debian-12'") as caught:
+        profile.load("debian12")
+
+    assert "paper-2020" in caught.value.remedy
+
+
+GOOD = tomllib.loads((profile.FOLDER / "debian-12.toml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dokcer": {}}, "unknown key 'dokcer'"),
+        ({"needs": "github.com"}, "needs must be a list"),
+        ({"docker": "20.10"}, "docker must be a dict"),
+        ({"images": {"httpd": {"source": "registry", "reference": "httpd:2.4"}}}, r"images\.httpd needs .* digest"),
+        ({"images": {"httpd": {"source": "somewhere"}}}, r"images\.httpd needs"),
+    ],
+)
+def test_damaged_profile_is_refused_with_its_key(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        profile.from_data("x", {**GOOD, **change}, "x.toml")
+
+
+def test_missing_key_is_named() -> None:
+    with pytest.raises(ConfigError, match="suite is missing"):
+        profile.from_data("x", {k: v for k, v in GOOD.items() if k != "suite"}, "x.toml")
+
+
+def listen() -> tuple[socket.socket, int]:
+    server = socket.create_server(("127.0.0.1", 0))
+    return server, server.getsockname()[1]
+
+
+def test_unreachable_asks_the_servers_or_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy it is the proxy that must answer; names that do not resolve are unreachable at once."""
+    pins = replace(profile.load("debian-12"), needs=("nowhere.invalid", "also.invalid"))
+    assert profile.unreachable(pins, timeout_s=1) == ("nowhere.invalid", "also.invalid")
+
+    server, port = listen()
+    with server:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        assert profile.unreachable(pins, timeout_s=1) == ()
+        monkeypatch.setenv("no_proxy", "also.invalid")
+        assert profile.unreachable(pins, timeout_s=1) == ("also.invalid",)
+
+
+def test_require_reachable_names_the_profile_that_can_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "_answers", lambda host, timeout_s: host == "github.com")
+
+    profile.require_reachable(profile.load("debian-12"))
+    with pytest.raises(HostUnfit, match="paper-2020 needs cloud-images") as caught:
+        profile.require_reachable(profile.load("paper-2020"))
+
+    assert "github.com" not in caught.value.message
+    assert "--profile debian-12" in caught.value.remedy
+
+
+def test_first_reachable_takes_the_first_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "_answers", lambda host, timeout_s: host != "registry-1.docker.io")
+    assert profile.first_reachable(("paper-2020", "debian-12")).name == "debian-12"
+
+    monkeypatch.setattr(profile, "_answers", lambda host, timeout_s: True)
+    assert profile.first_reachable(("paper-2020", "debian-12")).name == "paper-2020"
