@@ -1,0 +1,233 @@
+"""What ``auto`` takes on this host, and why. ``choose`` is pure; ``resolve`` looks at the host first.
+
+On bare metal whose virtualization was proved: VirtualBox if it is usable, else libvirt. On a host that is itself a
+guest, or without virtualization: this very machine, with Kata directly on it where its KVM boots a guest, because a
+Vagrant machine in between would make Kata a third level. Never a silent substitute.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rtlab import cache, checks, host, profile
+from rtlab.checks import Check
+from rtlab.config import TestbedSettings
+from rtlab.errors import HostUnfit
+from rtlab.host import HostFacts
+from rtlab.model import Level
+
+# The paper's stack first, then what stands nearest; the last one needs no vendor's server.
+VAGRANT_PROFILES = ("paper-2020", "current", "debian-12")
+OFFLINE_PROFILE = "debian-12"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A provider for this host.
+
+    Attributes:
+        provider: Name of the module in ``rtlab.providers``.
+        backend: ``libvirt`` or ``virtualbox`` for Vagrant machines, else empty.
+        accel: ``kvm`` or ``tcg`` for libvirt machines, else empty.
+        level: What the machines will be.
+        runtimes: Which of rtlab's runtimes can run there, baseline first.
+        reason: Why this one, in a sentence or two for people.
+        lacks: What keeps it from working now; empty when it can run.
+    """
+
+    provider: str
+    backend: str = ""
+    accel: str = ""
+    level: Level
+    runtimes: tuple[str, ...]
+    reason: str
+    lacks: tuple[Check, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        return not self.lacks
+
+    @property
+    def group(self) -> str:
+        """The group of checks that concerns it."""
+        return self.backend or self.provider
+
+    @property
+    def title(self) -> str:
+        if self.provider == "vagrant":
+            return f"Vagrant machines with {self.backend}" + (f" ({self.accel})" if self.accel else "")
+        return {"local": "this machine (local)"}.get(self.provider, self.provider)
+
+
+def choose(facts: HostFacts, settings: TestbedSettings | None = None) -> Choice:
+    """The provider for these facts and settings; ``auto`` is decided, anything named is kept."""
+    settings = settings or TestbedSettings()
+    found = checks.examine(facts, settings)
+    if settings.provider == "auto":
+        return _auto(facts, found, settings)
+    if settings.provider != "vagrant":
+        return _given(settings.provider, facts, found, "asked for by name")
+    backend = settings.backend
+    reason = "asked for by name"
+    if backend == "auto":
+        backend, reason = _backend(facts, found)
+    return _vagrant(backend, facts, found, settings, reason)
+
+
+def _auto(facts: HostFacts, found: tuple[Check, ...], settings: TestbedSettings) -> Choice:
+    if settings.accel == "tcg":
+        return _vagrant("libvirt", facts, found, settings, "emulated machines (accel tcg) are libvirt's")
+    if settings.inventory:
+        return _given("static", facts, found, "an inventory of machines is given")
+    if facts.hypervisor or not checks.proven(facts) or (facts.container and not facts.virtualbox):
+        return _given("local", facts, found, _why_local(facts))
+    backend, reason = _backend(facts, found)
+    return _vagrant(backend, facts, found, settings, f"this is bare metal and KVM booted a guest; {reason}")
+
+
+def _backend(facts: HostFacts, found: tuple[Check, ...]) -> tuple[Literal["libvirt", "virtualbox"], str]:
+    """VirtualBox (the paper's) where it is usable, else libvirt, and why."""
+    lacks = checks.blocking(found, "virtualbox")
+    if not lacks:
+        return "virtualbox", f"VirtualBox {facts.virtualbox}, the paper's, is usable"
+    own = [c for c in lacks if "libvirt" not in c.needed_for] or list(lacks)
+    return "libvirt", f"VirtualBox is not usable ({own[0].title}: {own[0].found})"
+
+
+def _why_local(facts: HostFacts) -> str:
+    if facts.hypervisor:
+        where = f"this host is itself a guest of {facts.hypervisor}"
+        if checks.proven(facts):
+            return f"{where}: Kata runs directly on it; a machine in between would make Kata a third level"
+        return f"{where}, and its KVM boots no guest: containers run directly on it, Kata cannot run"
+    if not checks.proven(facts):
+        lack = "the CPU offers neither vmx nor svm" if not facts.cpu_flag else "its KVM boots no guest"
+        return f"{lack}: containers run directly on this host, Kata cannot run"
+    return f"rtlab runs inside a {facts.container} container: machines cannot be made from there"
+
+
+def _given(provider: str, facts: HostFacts, found: tuple[Check, ...], reason: str) -> Choice:
+    if provider == "local":
+        level, runtimes = (Level.GUEST if facts.hypervisor else Level.METAL), local_runtimes(facts)
+    elif provider == "simulated":
+        level, runtimes = Level.SIMULATED, ("runc", "kata")
+    else:
+        level, runtimes = Level.METAL, ("runc", "kata")
+    return Choice(
+        provider=provider,
+        level=level,
+        runtimes=runtimes,
+        reason=reason,
+        lacks=() if provider == "simulated" else checks.blocking(found, provider),
+    )
+
+
+def _vagrant(
+    backend: str, facts: HostFacts, found: tuple[Check, ...], settings: TestbedSettings, reason: str
+) -> Choice:
+    emulated = backend == "libvirt" and settings.accel == "tcg"
+    level = Level.NESTED if facts.hypervisor else Level.VIRTUALIZED
+    return Choice(
+        provider="vagrant",
+        backend=backend,
+        accel="" if backend == "virtualbox" else "tcg" if emulated else "kvm",
+        level=Level.EMULATED if emulated else level,
+        runtimes=settings.runtimes,
+        reason=reason + ("; emulated: no figure from it means anything" if emulated else ""),
+        lacks=checks.blocking(found, backend, emulated=emulated),
+    )
+
+
+def local_runtimes(facts: HostFacts) -> tuple[str, ...]:
+    """Runtimes that can run directly on this host with what is installed; roles prove each again."""
+    bad = {c.id for c in checks.examine(facts) if c.id.startswith("runtime-") and c.status != "ok"}
+    return tuple(
+        name
+        for name in ("runc", "kata", "gvisor", "crun")
+        if f"runtime-{name}" not in bad or _archive_will_do(name, facts)
+    )
+
+
+def _archive_will_do(name: str, facts: HostFacts) -> bool:
+    """Kata need not be installed: `up` unpacks its archive. It only needs a KVM that boots a guest."""
+    return name == "kata" and checks.proven(facts)
+
+
+# --------------------------------------------------------------------------- for `rtlab up`
+
+
+def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple[TestbedSettings, str]:
+    """Settings without any ``auto`` left, and what was chosen and why (empty when nothing had to be).
+
+    Args:
+        runtimes_named: The user named runtimes; otherwise the local provider takes those that can run here.
+
+    Raises:
+        HostUnfit: the choice cannot work here, with the commands that mend it.
+    """
+    reasons = []
+    undecided = settings.provider == "auto" or (
+        settings.provider == "vagrant" and "auto" in (settings.backend, settings.accel)
+    )
+    default_runtimes = not runtimes_named and settings.runtimes == TestbedSettings().runtimes
+    if undecided or (settings.provider == "local" and default_runtimes):
+        facts = host.collect(Path.cwd(), cache.folder("."))
+        choice = choose(facts, settings)
+        refuse_unfit(choice, auto=settings.provider == "auto")
+        reasons.append(f"Provider: {choice.title}, because {choice.reason}.")
+        settings = dataclasses.replace(
+            settings,
+            provider=choice.provider,
+            backend=choice.backend or settings.backend,  # type: ignore[arg-type]
+            accel=choice.accel or settings.accel,  # type: ignore[arg-type]
+            runtimes=choice.runtimes if choice.provider == "local" and default_runtimes else settings.runtimes,
+        )
+        if choice.provider == "local" and default_runtimes:
+            reasons.append(f"Runtimes that can run here: {', '.join(settings.runtimes)}.")
+    if settings.profile == "auto":
+        name, reason = choose_profile(settings.provider)
+        settings = dataclasses.replace(settings, profile=name)
+        if reason:
+            reasons.append(reason)
+    return settings, "\n".join(reasons)
+
+
+def refuse_unfit(choice: Choice, *, auto: bool) -> None:
+    """HostUnfit when what was chosen lacks something: every lack, and the way to mend it."""
+    if choice.usable:
+        return
+    lines = "\n".join(f"  {c.title}: {c.found}. {c.remedy}" for c in choice.lacks)
+    wish = "" if choice.provider == "local" or auto else f" --provider {choice.group}"
+    ways = [f"`rtlab doctor --fix{wish}` installs what can be installed"]
+    if choice.backend == "libvirt" and choice.accel == "kvm":
+        ways.append("`--accel tcg` emulates the machines (no figure from it means anything)")
+        ways.append("`--provider local` runs on this very machine")
+    ways.append("`--provider simulated` shows the tool without machines")
+    raise HostUnfit(
+        f"{choice.title[0].upper()}{choice.title[1:]} cannot work here now ({choice.reason}):\n{lines}",
+        remedy="; ".join(ways) + ".",
+    )
+
+
+def choose_profile(provider: str) -> tuple[str, str]:
+    """The profile for a provider, and what could not be reached for a better one (empty when nothing was asked).
+
+    Raises:
+        HostUnfit: no profile's sources can be reached.
+    """
+    if provider != "vagrant":
+        return OFFLINE_PROFILE, ""
+    passed_over: list[str] = []
+    for name in VAGRANT_PROFILES:
+        silent = profile.unreachable(profile.load(name))
+        if not silent:
+            because = f", because {'; '.join(passed_over)}" if passed_over else ""
+            return name, f"Profile: {name}{because}."
+        passed_over.append(f"{name} needs {', '.join(silent)}, which cannot be reached")
+    raise HostUnfit(
+        f"No profile's sources can be reached: {'; '.join(passed_over)}.",
+        remedy="Check the network (and https_proxy).",
+    )

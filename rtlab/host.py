@@ -1,0 +1,438 @@
+"""What this machine is and has: read from /proc, /sys and the installed programs, judged elsewhere (doctor, choice).
+
+Nothing is changed and nothing is started, except the tiny guest that proves hardware virtualization
+(``rtlab.virtualization``) and an empty network namespace that ends with the process that made it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtlab import shell, virtualization
+from rtlab.errors import CommandFailed
+
+# Debian keeps these off an ordinary user's PATH.
+SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+
+# Every program that some provider may call.
+PROGRAMS = (
+    "VBoxManage",
+    "apparmor_parser",
+    "apt-get",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "crun",
+    "ctr",
+    "dnsmasq",
+    "docker",
+    "dockerd",
+    "extlinux",
+    "ip",
+    "iptables",
+    "kata-runtime",
+    "libvirtd",
+    "mkfs.ext4",
+    "mmdebstrap",
+    "nsenter",
+    "qemu-img",
+    "qemu-system-x86_64",
+    "runc",
+    "runsc",
+    "sfdisk",
+    "ssh",
+    "sudo",
+    "unshare",
+    "vagrant",
+    "virsh",
+    "virtlogd",
+)
+
+# Where Kata's release archives put their command line.
+KATA_PATHS = ("/opt/kata/bin/kata-runtime", "/usr/bin/kata-runtime", "/opt/kata/bin/containerd-shim-kata-v2")
+
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """One look at this machine. Empty text, None or 0 means: not there, or cannot be read.
+
+    Attributes:
+        os_id, os_version, os_name: From /etc/os-release: ``debian``, ``12``, ``Debian GNU/Linux 12 (bookworm)``.
+        kernel: ``uname -r``.
+        sudo: ``passwordless``, ``password`` (it would ask) or empty.
+        systemd: Whether systemd runs this system.
+        container: What container technology this process itself runs in, or empty.
+        hypervisor: Whose guest this host is, or empty on bare metal.
+        dmi: Vendor and product as the firmware says.
+        cpu_flag: ``vmx`` or ``svm`` where the CPU offers hardware virtualization.
+        kvm_node, kvm_opens: /dev/kvm exists; this user may open it.
+        kvm_boots: Whether a guest really booted with it; None when that was not tried.
+        kvm_proof: What the proof saw, one sentence.
+        nested: kvm_intel's or kvm_amd's parameter ``nested``.
+        virt_at_load: KVM's parameter ``enable_virt_at_load`` (kernels from 6.12).
+        kvm_guests: Running QEMU processes.
+        virtualbox, vagrant, engine, libvirt: Versions, empty when not installed.
+        vboxdrv: VirtualBox's kernel driver is loaded.
+        vagrant_plugins: Name -> version.
+        python_vagrant: Version of the Python library.
+        libvirt_answers: virsh reaches qemu:///system; libvirt_error says why not.
+        engine_package: ``docker.io``, ``docker-ce`` … that owns dockerd; empty for one put there by hand.
+        engine_answers: A Docker daemon answers at the usual socket. It is not rtlab's and is never touched.
+        sys_admin, net_admin, netns: What a private engine needs from the kernel for root here.
+        cgroups: ``v2``, ``hybrid``, ``v1`` or empty.
+        programs: Name -> path, of PROGRAMS.
+        runtimes: Versions by rtlab's names: runc, crun, gvisor, kata.
+        governor, turbo, ksm, clocksource, steal_percent, load: What disturbs measurements; None where unknown.
+    """
+
+    os_id: str = ""
+    os_version: str = ""
+    os_name: str = ""
+    arch: str = ""
+    kernel: str = ""
+    python: str = ""
+    root: bool = False
+    sudo: str = ""
+    systemd: bool = False
+    container: str = ""
+    hypervisor: str = ""
+    dmi: str = ""
+    cpu_model: str = ""
+    cpu_flag: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    memory_available_bytes: int = 0
+    kvm_node: bool = False
+    kvm_opens: bool = False
+    kvm_boots: bool | None = None
+    kvm_proof: str = ""
+    nested: str = ""
+    virt_at_load: str = ""
+    kvm_guests: int = 0
+    virtualbox: str = ""
+    vboxdrv: bool = False
+    vagrant: str = ""
+    vagrant_plugins: Mapping[str, str] = field(default_factory=dict)
+    python_vagrant: str = ""
+    libvirt: str = ""
+    libvirt_answers: bool = False
+    libvirt_error: str = ""
+    engine: str = ""
+    engine_package: str = ""
+    engine_answers: bool = False
+    sys_admin: bool = False
+    net_admin: bool = False
+    netns: bool = False
+    cgroups: str = ""
+    overlay: bool = False
+    apparmor: bool = False
+    programs: Mapping[str, str] = field(default_factory=dict)
+    runtimes: Mapping[str, str] = field(default_factory=dict)
+    state_path: str = ""
+    state_free_bytes: int = 0
+    cache_path: str = ""
+    cache_free_bytes: int = 0
+    governor: str | None = None
+    turbo: bool | None = None
+    ksm: bool | None = None
+    clocksource: str | None = None
+    steal_percent: float | None = None
+    load: float | None = None
+
+
+def find(program: str) -> str:
+    """The path of a program, on PATH or in the system's folders; empty when it is not installed."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), *SYSTEM_FOLDERS))
+    return shutil.which(program, path=path) or ""
+
+
+def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
+    """Look at this machine; a few seconds, most of it for the guest that proves KVM.
+
+    Args:
+        folder: The working folder, whose disk the state and the campaigns go to.
+        cache: rtlab's cache folder.
+        prove: Whether to boot a guest where /dev/kvm is there.
+    """
+    programs = {name: path for name in PROGRAMS if (path := find(name))}
+    release = os_release(_text("/etc/os-release"))
+    cpu = _text("/proc/cpuinfo")
+    memory = _memory(_text("/proc/meminfo"))
+    opens = os.access("/dev/kvm", os.R_OK | os.W_OK) and _opens("/dev/kvm")
+    boots, proof = _kvm_proof(programs) if prove and opens else (None, "")
+    # The bounding set: what root can have here, whoever asks.
+    possible = int(_status_field("CapBnd") or "0", 16)
+    answers, libvirt_error = _libvirt_answers(programs)
+    engine = _version((programs["dockerd"], "--version")) if "dockerd" in programs else ""
+    return HostFacts(
+        os_id=release.get("ID", ""),
+        os_version=release.get("VERSION_ID", ""),
+        os_name=release.get("PRETTY_NAME", ""),
+        arch=platform.machine(),
+        kernel=platform.release(),
+        python=platform.python_version(),
+        root=os.geteuid() == 0,
+        sudo=_sudo(programs),
+        systemd=Path("/run/systemd/system").is_dir(),
+        container=_container(),
+        hypervisor=_hypervisor(cpu),
+        dmi=" ".join(filter(None, (_text(f"/sys/class/dmi/id/{n}").strip() for n in ("sys_vendor", "product_name")))),
+        cpu_model=_first(r"^model name\s*:\s*(.+)$", cpu),
+        cpu_flag=virtualization.cpu_flag(cpu),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=memory.get("MemTotal", 0),
+        memory_available_bytes=memory.get("MemAvailable", 0),
+        kvm_node=Path("/dev/kvm").exists(),
+        kvm_opens=opens,
+        kvm_boots=boots,
+        kvm_proof=proof,
+        nested=(
+            _text("/sys/module/kvm_intel/parameters/nested") or _text("/sys/module/kvm_amd/parameters/nested")
+        ).strip(),
+        virt_at_load=_text("/sys/module/kvm/parameters/enable_virt_at_load").strip(),
+        kvm_guests=_qemu_processes(),
+        virtualbox=_version((programs["VBoxManage"], "--version")) if "VBoxManage" in programs else "",
+        vboxdrv=Path("/dev/vboxdrv").exists(),
+        vagrant=_version((programs["vagrant"], "--version"), 60) if "vagrant" in programs else "",
+        vagrant_plugins=_vagrant_plugins(programs),
+        python_vagrant=_library("python-vagrant"),
+        libvirt=_version((programs["libvirtd"], "--version")) if "libvirtd" in programs else "",
+        libvirt_answers=answers,
+        libvirt_error=libvirt_error,
+        engine=engine,
+        engine_package=_owner(programs.get("dockerd", "")),
+        engine_answers=_socket_answers("/var/run/docker.sock"),
+        sys_admin=bool(possible >> _CAP_SYS_ADMIN & 1),
+        net_admin=bool(possible >> _CAP_NET_ADMIN & 1),
+        netns=_netns(programs),
+        cgroups=cgroup_layout(_text("/proc/mounts")),
+        overlay=bool(re.search(r"\boverlay$", _text("/proc/filesystems"), re.M)) or _module_there("overlay"),
+        apparmor=_text("/sys/module/apparmor/parameters/enabled").strip() == "Y",
+        programs=programs,
+        runtimes=_runtimes(programs),
+        state_path=str(folder),
+        state_free_bytes=_free(folder),
+        cache_path=str(cache),
+        cache_free_bytes=_free(cache),
+        governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
+        turbo=_turbo(),
+        ksm={"0": False, "1": True}.get(_text("/sys/kernel/mm/ksm/run").strip()),
+        clocksource=_text("/sys/devices/system/clocksource/clocksource0/current_clocksource").strip() or None,
+        steal_percent=steal_percent(_text("/proc/stat")),
+        load=os.getloadavg()[0],
+    )
+
+
+# --------------------------------------------------------------------------- pure readings
+
+
+def os_release(text: str) -> dict[str, str]:
+    """The fields of an os-release file."""
+    return {m[1]: m[2].strip("\"'") for m in re.finditer(r"^([A-Z_]+)=(.*)$", text, re.M)}
+
+
+def cgroup_layout(mounts: str) -> str:
+    """``v2``, ``hybrid`` (v1 controllers with v2 beside them), ``v1`` or empty, from /proc/mounts."""
+    kinds = {line.split()[2] for line in mounts.splitlines() if len(line.split()) > 2}
+    if "cgroup" in kinds:
+        return "hybrid" if "cgroup2" in kinds else "v1"
+    return "v2" if "cgroup2" in kinds else ""
+
+
+def steal_percent(stat: str) -> float | None:
+    """Share of CPU time since boot that the hypervisor gave to others, from /proc/stat; None without the field."""
+    fields = [int(number) for number in _first(r"^cpu\s+(.+)$", stat).split()]
+    if len(fields) < 8 or not sum(fields[:8]):
+        return None
+    return 100 * fields[7] / sum(fields[:8])
+
+
+def version_in(text: str) -> str:
+    """The first version number in what a program printed: ``7.2.10r170000`` gives ``7.2.10``."""
+    return _first(r"(\d+\.\d+(?:\.\d+)*)", text)
+
+
+# --------------------------------------------------------------------------- readings of this machine
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+def _first(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.M)
+    return match[1].strip() if match else ""
+
+
+def _memory(meminfo: str) -> dict[str, int]:
+    return {m[1]: int(m[2]) * 1024 for m in re.finditer(r"^(\w+):\s+(\d+) kB$", meminfo, re.M)}
+
+
+def _status_field(name: str) -> str:
+    return _first(rf"^{name}:\s*(\S+)", _text("/proc/self/status"))
+
+
+def _run(argv: tuple[str, ...], timeout_s: float = 20) -> str | None:
+    """stdout and stderr of a program that ended well, else None."""
+    try:
+        result = shell.run(argv, timeout_s=timeout_s)
+    except CommandFailed:
+        return None
+    return (result.stdout + result.stderr).decode("utf-8", "replace") if result.ok else None
+
+
+def _version(argv: tuple[str, ...], timeout_s: float = 20) -> str:
+    return version_in(_run(argv, timeout_s) or "")
+
+
+def _library(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _opens(device: str) -> bool:
+    try:
+        os.close(os.open(device, os.O_RDWR | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _kvm_proof(programs: Mapping[str, str]) -> tuple[bool, str]:
+    proof = virtualization.prove(programs.get("qemu-system-x86_64", ""))
+    return proof.usable, proof.reason
+
+
+def _sudo(programs: Mapping[str, str]) -> str:
+    if "sudo" not in programs:
+        return ""
+    return "passwordless" if _run((programs["sudo"], "-n", "true")) is not None else "password"
+
+
+def _container() -> str:
+    """The container technology around this process; a privileged one may still be able to do everything."""
+    found = _run(("systemd-detect-virt", "--container"), 10)
+    if found:
+        return found.strip()
+    marks = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
+    return next((name for path, name in marks.items() if Path(path).exists()), "")
+
+
+def _hypervisor(cpu: str) -> str:
+    found = _run(("systemd-detect-virt", "--vm"), 10)
+    if found and found.strip() != "none":
+        return found.strip()
+    if re.search(r"^flags\s*:.*\bhypervisor\b", cpu, re.M):
+        return "unknown hypervisor"
+    vendor = _text("/sys/class/dmi/id/sys_vendor").strip()
+    known = ("QEMU", "VMware", "innotek", "Xen", "Amazon EC2", "Google", "Microsoft Corporation")
+    product = _text("/sys/class/dmi/id/product_name")
+    if (
+        vendor.startswith(known)
+        and "metal" not in product
+        and (vendor != "Microsoft Corporation" or "Virtual" in product)
+    ):
+        return vendor
+    return ""
+
+
+def _qemu_processes() -> int:
+    return sum(_text(str(file)).startswith("qemu-system") for file in Path("/proc").glob("[0-9]*/comm"))
+
+
+def _vagrant_plugins(programs: Mapping[str, str]) -> dict[str, str]:
+    if "vagrant" not in programs:
+        return {}
+    text = _run((programs["vagrant"], "plugin", "list"), 60) or ""
+    return {m[1]: m[2] for m in re.finditer(r"^(\S+) \((\d[^,)]*)", text, re.M)}
+
+
+def _libvirt_answers(programs: Mapping[str, str]) -> tuple[bool, str]:
+    """Whether a running libvirt daemon answers; asking must not start one (``?no_autostart`` is not known to all)."""
+    if "virsh" not in programs:
+        return False, "virsh is not installed"
+    try:
+        result = shell.run((programs["virsh"], "-q", "-c", "qemu:///system", "version"), timeout_s=20)
+    except CommandFailed as error:
+        return False, error.message
+    return result.ok, "" if result.ok else result.tail(1)
+
+
+def _owner(path: str) -> str:
+    """The Debian package that a file belongs to, or empty."""
+    if not path:
+        return ""
+    for candidate in (path, os.path.realpath(path), "/usr" + path):
+        owner = _run(("dpkg-query", "-S", candidate))
+        if owner:
+            return owner.split(":", 1)[0]
+    return ""
+
+
+def _socket_answers(path: str) -> bool:
+    """Whether somebody listens on a unix socket; nothing is asked of him."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(3)
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+    return True
+
+
+def _netns(programs: Mapping[str, str]) -> bool:
+    """Whether a network namespace and a mount namespace can be made (they end with ``true``)."""
+    if "unshare" not in programs:
+        return False
+    sudo = ("sudo", "-n", "--") if os.geteuid() != 0 and "sudo" in programs else ()
+    return _run((*sudo, programs["unshare"], "--net", "--mount", "true")) is not None
+
+
+def _module_there(name: str) -> bool:
+    folder = Path("/lib/modules") / platform.release()
+    return bool(re.search(rf"/{name}\.ko", _text(str(folder / "modules.dep"))))
+
+
+def _runtimes(programs: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name, program in (("runc", "runc"), ("crun", "crun"), ("gvisor", "runsc")):
+        if program in programs:
+            found[name] = _first(r"version\s+(?:release-)?(\S+)", _run((programs[program], "--version")) or "") or "?"
+    for path in KATA_PATHS:
+        if os.access(path, os.X_OK):
+            found["kata"] = _version((path, "--version")) or "?"
+            break
+    return found
+
+
+def _free(folder: Path) -> int:
+    """Free bytes for this user where a folder is, or will be made."""
+    for existing in (folder, *folder.parents):
+        try:
+            return shutil.disk_usage(existing).free
+        except OSError:
+            continue
+    return 0
+
+
+def _turbo() -> bool | None:
+    intel = _text("/sys/devices/system/cpu/intel_pstate/no_turbo").strip()
+    if intel:
+        return intel == "0"
+    boost = _text("/sys/devices/system/cpu/cpufreq/boost").strip()
+    return boost == "1" if boost else None
