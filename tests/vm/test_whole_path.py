@@ -1,0 +1,216 @@
+"""The whole path on emulated machines, as a user runs it: box, up, keep, up again, bench, report, teardown.
+
+One machine is provisioned and kept as a box; two machines come from that box, so that applying the roles to them is the
+idempotence test; then the five experiments under runC and gVisor in two blocks with one reboot per block and arm; then
+the report; then teardown, after which nothing may be there that was not there before.
+
+RTLAB_VM_KEEP_CAMPAIGN=FOLDER keeps the campaign (it is where tests/data/emulated-debian-12 came from).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.skipif(shutil.which("vagrant") is None, reason="Vagrant is missing: rtlab doctor --fix"),
+]
+
+RTLAB = (sys.executable, "-m", "rtlab")
+UP = (
+    "up",
+    *("--provider", "libvirt", "--accel", "tcg", "--profile", "debian-12", "--runtimes", "runc,gvisor"),
+    *("--cpus", "2", "--memory-mb", "2048"),
+)
+# Reduced, and labelled so in the report: emulated figures mean nothing anyway, what counts is that all of it runs.
+REDUCED = (
+    *("--set", "boot.starts=2", "--set", "io.size_mb=128", "--set", "cpu.window_s=10", "--set", "memory.window_s=10"),
+    *("--set", "network.window_s=10", "--set", "memory.containers=[1,2]"),
+)
+
+
+def rtlab(*words: str, cwd: Path, timeout_s: float, status: int = 0) -> str:
+    """Run one command; its stdout. Prints how long it took: CI shows the time of each stage."""
+    began = time.monotonic()
+    done = subprocess.run([*RTLAB, *words], cwd=cwd, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=False)
+    print(f"--- rtlab {' '.join(words[:3])}: {time.monotonic() - began:.0f} s, status {done.returncode}", flush=True)
+    assert done.returncode == status, done.stdout[-2000:]
+    return done.stdout
+
+
+def inventory() -> dict[str, frozenset[str]]:
+    """What exists on this machine that a testbed could leave behind."""
+
+    def lines(*argv: str) -> frozenset[str]:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        return frozenset(line.strip() for line in done.stdout.splitlines() if line.strip())
+
+    processes = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (folder / "comm").read_text().strip()
+        except OSError:
+            continue
+        if name.startswith(("qemu", "libvirtd", "virtlogd", "dnsmasq", "vagrant", "dockerd", "containerd")):
+            processes.add(f"{name} {folder.name}")
+    mounts = {line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()}
+    return {
+        "processes": frozenset(processes),
+        "mounts": frozenset(mounts),
+        "links": frozenset(p.name for p in Path("/sys/class/net").iterdir()),
+        "namespaces": frozenset(p.name for p in Path("/run/netns").glob("*")),
+        "loop devices": lines("losetup", "--list", "--noheadings", "--output", "BACK-FILE"),
+        "domains": frozenset(p.name for p in Path("/etc/libvirt/qemu").glob("*.xml")),
+        "networks": frozenset(p.name for p in Path("/etc/libvirt/qemu/networks").glob("*.xml")),
+        "volumes": frozenset(p.name for p in Path("/var/lib/libvirt/images").glob("*")),
+        "pools": frozenset(p.name for p in Path("/etc/libvirt/storage").glob("*.xml")),
+        "iptables": lines("iptables-save"),
+    }
+
+
+def without_counters(found: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    rules = frozenset(line.split(" [")[0] for line in found["iptables"] if not line.startswith("#"))
+    return {**found, "iptables": rules}
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, frozenset[str]]:
+    return without_counters(inventory())
+
+
+@pytest.fixture(scope="module")
+def first_folder(tmp_path_factory: pytest.TempPathFactory, before: dict[str, Any]) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("first")
+    yield folder
+    subprocess.run([*RTLAB, "teardown"], cwd=folder, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, before: dict[str, Any]) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("second")
+    yield folder
+    subprocess.run([*RTLAB, "teardown"], cwd=folder, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def kept_box(first_folder: Path) -> Path:
+    """One machine, provisioned from the plain box, kept as a box, and removed."""
+    up = json.loads(rtlab(*UP, "--machines", "1", "--json", cwd=first_folder, timeout_s=2400))
+    assert up["provisioned"] == ["node1"]
+    assert up["changed"]["node1"] > 10
+    box = json.loads(rtlab("box", "keep", "node1", "--json", cwd=first_folder, timeout_s=900))
+    assert box["provisioned"] is True
+    rtlab("teardown", cwd=first_folder, timeout_s=600)
+    return Path(box["path"])
+
+
+@pytest.fixture(scope="module")
+def testbed(kept_box: Path, folder: Path) -> dict[str, Any]:
+    """Two machines from the kept box: ready without roles."""
+    up = json.loads(rtlab(*UP, "--box", str(kept_box), "--json", cwd=folder, timeout_s=1800))
+    assert up["provisioned"] == []
+    found: dict[str, Any] = up["testbed"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def campaign(testbed: dict[str, Any], folder: Path) -> Path:
+    words = ("bench", "--runs", "2", *REDUCED, "--json")
+    done = json.loads(rtlab(*words, cwd=folder, timeout_s=3600))
+    kept = os.environ.get("RTLAB_VM_KEEP_CAMPAIGN")
+    if kept:
+        shutil.copytree(done["campaign"], kept, dirs_exist_ok=True)
+    return Path(done["campaign"])
+
+
+def test_two_machines_are_up_with_known_and_different_host_keys(testbed: dict[str, Any], folder: Path) -> None:
+    assert [m["level"] for m in testbed["machines"]] == ["emulated", "emulated"]
+    assert [m["runtimes"] for m in testbed["machines"]] == [["runc", "gvisor"]] * 2
+    ids = {
+        rtlab("ssh", m["name"], "--", "cat", "/etc/machine-id", cwd=folder, timeout_s=120) for m in testbed["machines"]
+    }
+    keys = {
+        rtlab("ssh", m["name"], "--", "cat", "/etc/ssh/ssh_host_ed25519_key.pub", cwd=folder, timeout_s=120)
+        for m in testbed["machines"]
+    }
+    assert len(ids) == 2
+    assert len(keys) == 2
+
+
+def test_applying_the_roles_again_changes_nothing(testbed: dict[str, Any], folder: Path) -> None:
+    up = json.loads(rtlab(*UP, "--provision", "--json", cwd=folder, timeout_s=2400))
+    assert up["changed"] == {"node1": 0, "node2": 0}
+
+
+def test_a_second_up_does_nothing(testbed: dict[str, Any], folder: Path) -> None:
+    up = json.loads(rtlab(*UP, "--json", cwd=folder, timeout_s=600))
+    assert up["provisioned"] == []
+    assert up["testbed"]["id"] == testbed["id"]
+
+
+def test_every_trial_is_stored_proved_and_rebooted_by_block_and_arm(campaign: Path) -> None:
+    records = [json.loads(f.read_text()) for f in sorted(campaign.glob("trials/*/record.json"))]
+    usable = [r for r in records if r["outcome"] == "ok"]
+    planned = len((campaign / "plan.jsonl").read_text().splitlines())
+
+    assert len(records) == planned >= 20
+    assert {(r["trial"]["experiment"], r["trial"]["runtime"]) for r in usable} == {
+        (experiment, runtime)
+        for experiment in ("boot", "io", "cpu", "memory", "network")
+        for runtime in ("runc", "gvisor")
+    }
+    boots = {(r["trial"]["machine"], r["trial"]["boot"], r["boot_id"]) for r in records}
+    assert len({boot for _, boot, _ in boots}) == len({boot_id for _, _, boot_id in boots}) >= 4
+    assert sum(r["rebooted"] for r in records) == len({boot for _, boot, _ in boots})
+
+
+def test_the_report_says_emulated_first_and_has_the_five_tables(campaign: Path, folder: Path) -> None:
+    shown = rtlab("report", "--format", "markdown", cwd=folder, timeout_s=120)
+
+    assert "emulated" in shown[:1500]
+    for title in ("Table I", "Table II", "Table III", "Table IV", "Table V"):
+        assert title in shown
+    assert "0.633" in shown  # the paper's value stands beside
+    page = (campaign / "report" / "index.html").read_text()
+    assert "no figure" in page[:8000].lower()
+
+
+def test_raw_files_are_unchanged_and_no_mirror_is_named(campaign: Path, folder: Path) -> None:
+    rtlab("verify", cwd=folder, timeout_s=60)
+    sources = (p for p in (Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")) if p.is_file())
+    mirrors = {
+        word.split("/")[2] for p in sources for word in p.read_text(errors="replace").split() if word.startswith("http")
+    }
+    for file in campaign.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            assert not [m for m in mirrors if m.encode() in content], file
+
+
+def test_status_tells_the_truth_quickly(campaign: Path, folder: Path) -> None:
+    began = time.monotonic()
+    shown = json.loads(rtlab("status", "--json", cwd=folder, timeout_s=60))
+
+    assert [m["state"] for m in shown["machines"]] == ["running", "running"]
+    assert shown["campaign"]["pending"] == 0
+    assert time.monotonic() - began < 20
+
+
+def test_teardown_leaves_nothing_and_works_twice(campaign: Path, folder: Path, before: dict[str, Any]) -> None:
+    rtlab("teardown", cwd=folder, timeout_s=600)
+
+    after = without_counters(inventory())
+    assert {kind: sorted(after[kind] - before[kind]) for kind in before} == {kind: [] for kind in before}
+    assert not (folder / ".rtlab" / "keys").exists()
+    assert campaign.exists()
+    rtlab("teardown", cwd=folder, timeout_s=120)
