@@ -1,0 +1,76 @@
+"""Commands in the documents exist, with their options; the simulated block is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rtlab.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Fenced blocks as (info string, content)."""
+    return re.findall(r"^```([^\n]*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[tuple[str, str]]:
+    found = []
+    for document in DOCUMENTS:
+        for info, content in blocks(document.read_text()):
+            if info.split()[:1] in (["sh"], ["console"]):
+                lines = [line.removeprefix("$ ").split("  #")[0].strip() for line in content.splitlines()]
+                found += [(document.name, line) for line in lines if line.startswith("rtlab ")]
+    return found
+
+
+@pytest.mark.parametrize(("document", "line"), commands())
+def test_every_command_in_the_documents_exists_with_its_options(document: str, line: str) -> None:
+    words = shlex.split(line)[1:]
+    if words[0].startswith("-"):
+        return
+    assert words[0] in COMMANDS, f"{document}: {line}"
+    nested = words[:2] if words[0] == "box" else words[:1]
+    shown = subprocess.run(
+        [sys.executable, "-m", "rtlab", *nested, "--help"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+    for option in (w.split("=")[0] for w in words if w.startswith("--") and w != "--"):
+        assert option in shown, f"{document}: {line}: no option {option}"
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if not target.startswith(("http:", "https:")):
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_the_simulated_block_of_the_first_campaign_runs(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "first-campaign.md").read_text()
+    (script,) = [content for info, content in blocks(text) if info == "sh simulated"]
+
+    for line in script.splitlines():
+        words = shlex.split(line)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "rtlab", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, f"{line}:\n{done.stderr}"
+    assert list(tmp_path.glob("campaigns/*/report/index.html"))
+
+
+def test_the_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
+    readme = (ROOT / "README.md").read_text()
+    first = blocks(readme)[0][1].split("\n")
+    assert [line for line in first if line] == ["make bench", "make test"]
