@@ -262,7 +262,7 @@ class _Examiner:
             f"echo 'options {module} nested=1' | {self._sudo('tee')} /etc/modprobe.d/{module}-nested.conf; "
             f"{self._sudo(f'modprobe -r {module}')}; {self._sudo(f'modprobe {module}')}"
             if wants_nested
-            else "See CPU virtualization.",
+            else "See: CPU virtualization.",
             "libvirt",
         )
 
@@ -273,14 +273,14 @@ class _Examiner:
         if not facts.kvm_node:
             found = "there is no /dev/kvm"
             module = "kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel"
-            remedy = self._sudo(f"modprobe {module}") if facts.cpu_flag else "See CPU virtualization."
+            remedy = self._sudo(f"modprobe {module}") if facts.cpu_flag else "See: CPU virtualization."
         elif not facts.kvm_opens:
             found = "/dev/kvm is there, but this user may not open it"
             remedy = self._sudo("usermod -aG kvm $USER") + ", then log in again"
         elif not facts.cpu_flag:
             found, remedy = (
                 "/dev/kvm opens, but without vmx or svm it boots no ordinary guest",
-                "See CPU virtualization.",
+                "See: CPU virtualization.",
             )
         elif facts.kvm_boots is None:
             status, found = (
@@ -294,7 +294,7 @@ class _Examiner:
         elif not facts.cpu_flag:
             found, remedy = (
                 "/dev/kvm booted a guest, but the CPU has neither vmx nor svm",
-                "See CPU virtualization.",
+                "See: CPU virtualization.",
             )
         else:
             status, found, remedy = "ok", facts.kvm_proof or "a guest booted", ""
@@ -392,7 +392,7 @@ class _Examiner:
             )
         if name == "kata" and not proven(facts):
             status, found = "warning", f"{there or 'not installed'}; KVM boots no guest here, so it could not start"
-            remedy = "See KVM above."
+            remedy = "See: KVM boots a guest."
         return self._check(f"runtime-{name}", f"runtime {name}", status, found, why, remedy, "local")
 
     # ------------------------------------------------------------- programs

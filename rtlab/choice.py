@@ -69,9 +69,9 @@ def choose(facts: HostFacts, settings: TestbedSettings | None = None) -> Choice:
     if settings.provider == "auto":
         return _auto(facts, found, settings)
     if settings.provider != "vagrant":
-        return _given(settings.provider, facts, found, "asked for by name")
+        return _given(settings.provider, facts, found, "it was asked for")
     backend = settings.backend
-    reason = "asked for by name"
+    reason = "it was asked for"
     if backend == "auto":
         backend, reason = _backend(facts, found)
     return _vagrant(backend, facts, found, settings, reason)
@@ -79,10 +79,10 @@ def choose(facts: HostFacts, settings: TestbedSettings | None = None) -> Choice:
 
 def _auto(facts: HostFacts, found: tuple[Check, ...], settings: TestbedSettings) -> Choice:
     if settings.accel == "tcg":
-        return _vagrant("libvirt", facts, found, settings, "emulated machines (accel tcg) are libvirt's")
+        return _vagrant("libvirt", facts, found, settings, "emulated machines (--accel tcg) are libvirt's")
     if settings.inventory:
         return _given("static", facts, found, "an inventory of machines is given")
-    if facts.hypervisor or not checks.proven(facts) or (facts.container and not facts.virtualbox):
+    if facts.hypervisor or not checks.proven(facts):
         return _given("local", facts, found, _why_local(facts))
     backend, reason = _backend(facts, found)
     return _vagrant(backend, facts, found, settings, f"this is bare metal and KVM booted a guest; {reason}")
@@ -102,11 +102,16 @@ def _why_local(facts: HostFacts) -> str:
         where = f"this host is itself a guest of {facts.hypervisor}"
         if checks.proven(facts):
             return f"{where}: Kata runs directly on it; a machine in between would make Kata a third level"
-        return f"{where}, and its KVM boots no guest: containers run directly on it, Kata cannot run"
-    if not checks.proven(facts):
-        lack = "the CPU offers neither vmx nor svm" if not facts.cpu_flag else "its KVM boots no guest"
-        return f"{lack}: containers run directly on this host, Kata cannot run"
-    return f"rtlab runs inside a {facts.container} container: machines cannot be made from there"
+        return f"{where} and {_no_kvm(facts)}: containers run directly on it, Kata cannot run"
+    return f"{_no_kvm(facts)}: containers run directly on this host, Kata cannot run"
+
+
+def _no_kvm(facts: HostFacts) -> str:
+    if not facts.cpu_flag:
+        return "its CPU offers neither vmx nor svm"
+    if not facts.kvm_node:
+        return "it has no /dev/kvm"
+    return "its KVM boots no guest" if facts.kvm_opens else "this user may not open its /dev/kvm"
 
 
 def _given(provider: str, facts: HostFacts, found: tuple[Check, ...], reason: str) -> Choice:
@@ -136,7 +141,7 @@ def _vagrant(
         accel="" if backend == "virtualbox" else "tcg" if emulated else "kvm",
         level=Level.EMULATED if emulated else level,
         runtimes=settings.runtimes,
-        reason=reason + ("; emulated: no figure from it means anything" if emulated else ""),
+        reason=reason + (" (no figure from emulated machines means anything)" if emulated else ""),
         lacks=checks.blocking(found, backend, emulated=emulated),
     )
 

@@ -36,13 +36,18 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
 
 
+def print_line(message: str = "") -> None:
+    """One line of a result, on stdout."""
+    out.print(escape(clean(message, keep_lines=True)))
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout. Cells are text, never markup."""
     table = Table(title=escape(title) if title else None, title_justify="left", pad_edge=False)
     for column in columns:
         table.add_column(escape(column), overflow="fold")
     for row in rows:
-        table.add_row(*(escape(clean(cell)) for cell in row))
+        table.add_row(*(escape(clean(cell, keep_lines=True)) for cell in row))
     out.print(table)
 
 

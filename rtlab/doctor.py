@@ -1,0 +1,222 @@
+"""``rtlab doctor``: what this machine can do, what it lacks, and with ``--fix`` the lacking installed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtlab import cache, checks, choice, content, host, shell, state
+from rtlab.checks import Check
+from rtlab.choice import Choice
+from rtlab.config import TestbedSettings
+from rtlab.errors import HostUnfit
+from rtlab.host import HostFacts
+from rtlab.model import Level, Machine, Notify, Testbed
+from rtlab.playbook import PlaybookRun, apply
+from rtlab.state import StateFolder
+
+# Downloading the packages of libvirt and Vagrant over a slow line.
+FIX_TIMEOUT_S = 3600.0
+# Groups in the order in which doctor lists them.
+TITLES: Mapping[str, str] = {
+    "any": "Every provider",
+    "local": "This machine (local)",
+    "libvirt": "Vagrant machines with libvirt",
+    "virtualbox": "Vagrant machines with VirtualBox",
+    "static": "Machines of an inventory (static)",
+    "figures": "What the figures depend on",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Everything that doctor found.
+
+    Attributes:
+        checks: With ``not needed`` where only other providers than the chosen one need it.
+        choice: The asked-for provider, or what ``auto`` takes.
+        asked: The provider that was asked for, as an option's value; empty for ``auto``.
+    """
+
+    facts: HostFacts
+    checks: tuple[Check, ...]
+    choice: Choice
+    asked: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What ``--fix`` would do to this machine; empty when there is nothing to do.
+
+    Attributes:
+        group: Whose needs: ``local``, ``libvirt``, ``virtualbox`` or ``static``.
+        packages: To install.
+        optional: To install where this system has them.
+        modules: Kernel modules to load, now and at every boot.
+        services: systemd units to enable and start.
+        left_alone: What is there already and is not touched, in words.
+        by_hand: Checks that no package mends.
+    """
+
+    group: str
+    packages: tuple[str, ...]
+    optional: tuple[str, ...]
+    modules: tuple[str, ...]
+    services: tuple[str, ...]
+    left_alone: tuple[str, ...]
+    by_hand: tuple[Check, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.packages or self.optional or self.modules or self.services)
+
+
+def examine(settings: TestbedSettings) -> Diagnosis:
+    """Look at this machine; a few seconds."""
+    return diagnose(host.collect(Path.cwd(), cache.folder(".")), settings)
+
+
+def diagnose(facts: HostFacts, settings: TestbedSettings) -> Diagnosis:
+    """Judge recorded facts. Pure."""
+    chosen = choice.choose(facts, settings)
+    stopping = {c.id for c in chosen.lacks}
+    found = tuple(
+        dataclasses.replace(c, status="not needed") if c.status == "missing" and c.id not in stopping else c
+        for c in checks.examine(facts, settings)
+    )
+    asked = "" if settings.provider == "auto" else chosen.group
+    return Diagnosis(facts=facts, checks=found, choice=chosen, asked=asked)
+
+
+def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
+    """For ``--json``; keys are stable within one schema version."""
+    chosen = dataclasses.asdict(diagnosis.choice)
+    chosen["lacks"] = [c.id for c in diagnosis.choice.lacks]
+    return {
+        "schema": 1,
+        "usable": diagnosis.choice.usable,
+        "choice": chosen,
+        "checks": [dataclasses.asdict(c) for c in diagnosis.checks],
+        "facts": dataclasses.asdict(diagnosis.facts),
+    }
+
+
+# --------------------------------------------------------------------------- mending
+
+
+def planned(diagnosis: Diagnosis) -> Changes:
+    """What ``fix`` would change for the chosen provider.
+
+    Raises:
+        HostUnfit: this system's packages are not known, or there is no way to become root.
+    """
+    facts, group = diagnosis.facts, diagnosis.choice.group
+    if group not in known_packages():
+        return Changes(
+            group=group,
+            packages=(),
+            optional=(),
+            modules=(),
+            services=(),
+            left_alone=(),
+            by_hand=diagnosis.choice.lacks,
+        )
+    if facts.os_version not in checks.FIXABLE.get(facts.os_id, ()):
+        raise HostUnfit(
+            f"`doctor --fix` knows Debian 12 and 13, Ubuntu 22.04 and 24.04; this is {facts.os_name or 'unknown'}.",
+            remedy="Install what `rtlab doctor` lists by hand: it names each program and Debian's package of it.",
+        )
+    if not facts.root and facts.sudo != "passwordless":
+        raise HostUnfit(
+            "`doctor --fix` installs packages and is not root here.",
+            remedy="Run `sudo -v` first, so that sudo asks for no password for a while."
+            if facts.sudo
+            else "Run as root.",
+        )
+    return changes(facts, diagnosis.choice, known_packages()[group], installed_packages())
+
+
+def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], installed: frozenset[str]) -> Changes:
+    """Pure part of ``planned``: the same decisions as the role ``controller`` takes on the machine."""
+    # docker.io and containerd would remove docker-ce and containerd.io, so an engine that is there stays the only one.
+    engine = {"dockerd", "containerd"} & facts.programs.keys()
+    wanted = [*known["required"], *([] if engine else known["engine"])]
+    left_alone: tuple[str, ...] = ()
+    if known["engine"] and engine:
+        owner = facts.engine_package or "not from a package"
+        left_alone = (f"the engine that is here (Docker {facts.engine or 'without dockerd'}, {owner})",)
+    modules = []
+    if chosen.group == "local" and not facts.overlay:
+        modules.append("overlay")
+    if chosen.accel == "kvm" and facts.cpu_flag and not facts.kvm_node:
+        modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
+    starts_libvirt = chosen.group == "libvirt" and facts.systemd and not facts.libvirt_answers
+    packages = tuple(sorted(set(wanted) - installed))
+    mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy or (c.id == "kvm" and modules)}
+    return Changes(
+        group=chosen.group,
+        packages=packages,
+        optional=tuple(sorted(set(known["optional"]) - installed)),
+        modules=tuple(modules),
+        services=("libvirtd",) if starts_libvirt else (),
+        left_alone=left_alone,
+        by_hand=tuple(c for c in chosen.lacks if c.id not in mended),
+    )
+
+
+def known_packages() -> dict[str, dict[str, list[str]]]:
+    """Group -> ``engine``, ``required``, ``optional``: the role's own data, written once."""
+    file = content.root() / "roles" / "controller" / "vars" / "packages.json"
+    known: dict[str, dict[str, list[str]]] = json.loads(file.read_text())
+    return known
+
+
+def installed_packages() -> frozenset[str]:
+    """Names of all installed packages."""
+    listed = shell.run_checked(
+        ("dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"),
+        timeout_s=60,
+        doing="list the installed packages",
+    )
+    pairs = (line.split(" ", 1) for line in listed.text().splitlines() if " " in line)
+    return frozenset(name for status, name in pairs if status == "installed")
+
+
+def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:
+    """Apply playbooks/doctor.yml to this machine.
+
+    Raises:
+        ProvisionFailed: a task failed; running it again goes on from there.
+    """
+    machine = Machine(
+        name="localhost",
+        transport="local",
+        sudo=os.geteuid() != 0,
+        may_reboot=False,
+    )
+    this = Testbed(
+        id="00000000",
+        provider="local",
+        profile="",
+        design="crossover",
+        machines=(machine,),
+        created_at=state.now(),
+        details={"level": Level.METAL.value},
+    )
+    return apply(
+        "doctor.yml",
+        this,
+        state=folder,
+        extra_vars={
+            "controller_provider": plan.group,
+            "controller_modules": list(plan.modules),
+            # The system's own Python has python3-apt; the one that rtlab runs on need not.
+            "ansible_python_interpreter": "/usr/bin/python3",
+        },
+        notify=notify,
+        timeout_s=FIX_TIMEOUT_S,
+    )
