@@ -124,7 +124,8 @@ def _show(diagnosis: Diagnosis, everything: bool) -> None:
     console.print_line(f"\n{chosen.title[0].upper()}{chosen.title[1:]} {can}; chosen because {chosen.reason}.")
     console.print_line(f"Machines: {chosen.level.value}. Runtimes: {', '.join(chosen.runtimes) or 'none'}.")
     if chosen.usable:
-        console.print_line("Next: rtlab up" + (f" --provider {diagnosis.asked}" if diagnosis.asked else ""))
+        tcg = " --accel tcg" if chosen.accel == "tcg" else ""
+        console.print_line("Next: rtlab up" + (f" --provider {diagnosis.asked}" if diagnosis.asked else "") + tcg)
         return
     console.print_line(
         "`rtlab doctor --fix` installs what can be installed. Without machines: rtlab up --provider simulated"
