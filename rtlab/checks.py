@@ -5,6 +5,7 @@ Pure: ``examine`` judges recorded facts (``rtlab.host.HostFacts``), so every fai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -112,14 +113,9 @@ def blocking(checks: tuple[Check, ...], group: str, *, emulated: bool = False) -
 
 
 def version(text: str) -> tuple[int, ...]:
-    """``7.2.10`` as numbers to compare; a part that is no number ends it."""
-    parts = []
-    for part in text.split("."):
-        digits = "".join(c for c in part if c.isdigit()) if part[:1].isdigit() else ""
-        if not digits:
-            break
-        parts.append(int(digits))
-    return tuple(parts)
+    """The leading version as numbers to compare: ``7.2.10r170000`` is (7, 2, 10); empty without one."""
+    match = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
 def proven(facts: HostFacts) -> bool:
@@ -434,7 +430,8 @@ class _Examiner:
             yield self._check(
                 "libvirt",
                 "libvirt answers",
-                "warning" if self.admin else "missing",
+                # Without systemd `rtlab up` starts it as root, and teardown ends it; with systemd that is systemd's.
+                "warning" if facts.root and not facts.systemd else "missing",
                 f"{facts.libvirt} is installed, its daemon does not answer",
                 why,
                 start,

@@ -143,7 +143,9 @@ def planned(diagnosis: Diagnosis) -> Changes:
 def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], installed: frozenset[str]) -> Changes:
     """Pure part of ``planned``: the same decisions as the role ``controller`` takes on the machine."""
     # docker.io and containerd would remove docker-ce and containerd.io, so an engine that is there stays the only one.
-    engine = {"dockerd", "containerd"} & facts.programs.keys()
+    # Debian's own containerd is none of those: it goes together with docker.io.
+    foreign = "containerd" in facts.programs and "containerd" not in installed
+    engine = "dockerd" in facts.programs or foreign
     wanted = [*known["required"], *([] if engine else known["engine"])]
     left_alone: tuple[str, ...] = ()
     if known["engine"] and engine:
@@ -156,7 +158,9 @@ def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], in
         modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
     starts_libvirt = chosen.group == "libvirt" and facts.systemd and not facts.libvirt_answers
     packages = tuple(sorted(set(wanted) - installed))
-    mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy or (c.id == "kvm" and modules)}
+    mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy and set(packages) & set(c.remedy.split())}
+    mended |= {"kvm"} if modules else set()
+    mended |= {"libvirt"} if starts_libvirt else set()
     return Changes(
         group=chosen.group,
         packages=packages,

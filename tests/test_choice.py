@@ -1,0 +1,158 @@
+"""What ``auto`` takes, on hosts of every kind, as the design says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from rtlab import choice, host, profile
+from rtlab.config import TestbedSettings
+from rtlab.errors import HostUnfit
+from rtlab.host import HostFacts
+from rtlab.model import Level
+
+from .hosts import GUEST, METAL, NESTED, VIRTUALBOX, without
+
+
+@pytest.mark.parametrize(
+    ("facts", "provider", "backend", "level", "reason"),
+    [
+        (METAL, "vagrant", "libvirt", Level.VIRTUALIZED, "VirtualBox is not usable"),
+        (VIRTUALBOX, "vagrant", "virtualbox", Level.VIRTUALIZED, "VirtualBox 7.0.20, the paper's, is usable"),
+        (replace(VIRTUALBOX, vboxdrv=False), "vagrant", "libvirt", Level.VIRTUALIZED, "vboxdrv is not loaded"),
+        (replace(VIRTUALBOX, virtualbox="7.2.10"), "vagrant", "libvirt", Level.VIRTUALIZED, "Vagrant knows"),
+        (GUEST, "local", "", Level.GUEST, "neither vmx nor svm: containers run directly on it, Kata cannot run"),
+        (NESTED, "local", "", Level.GUEST, "Kata runs directly on it"),
+        (replace(METAL, cpu_flag=""), "local", "", Level.METAL, "neither vmx nor svm"),
+        (replace(METAL, kvm_boots=False), "local", "", Level.METAL, "its KVM boots no guest"),
+        (replace(METAL, kvm_node=False, kvm_boots=None), "local", "", Level.METAL, "it has no /dev/kvm"),
+    ],
+)
+def test_auto_takes_what_the_design_says(
+    facts: HostFacts, provider: str, backend: str, level: Level, reason: str
+) -> None:
+    taken = choice.choose(facts)
+
+    assert (taken.provider, taken.backend, taken.level) == (provider, backend, level)
+    assert reason in taken.reason
+    assert taken.usable
+
+
+@pytest.mark.parametrize(
+    ("facts", "runtimes"),
+    [
+        (GUEST, ("runc", "gvisor")),  # crun 1.8 refuses hybrid control groups, Kata has no KVM
+        (NESTED, ("runc", "kata", "gvisor", "crun")),
+        (replace(NESTED, runtimes={"runc": "1.1.5"}), ("runc", "kata")),
+        (replace(GUEST, runtimes={"runc": "1.1.5", "kata": "3.32.0"}), ("runc",)),
+    ],
+)
+def test_locally_the_runtimes_that_can_run_are_taken(facts: HostFacts, runtimes: tuple[str, ...]) -> None:
+    assert choice.choose(facts).runtimes == runtimes
+
+
+def test_an_unfit_choice_is_not_replaced_by_another() -> None:
+    taken = choice.choose(without(METAL, "vagrant", vagrant="", vagrant_plugins={}))
+
+    assert (taken.provider, taken.backend, taken.usable) == ("vagrant", "libvirt", False)
+    assert {"vagrant", "vagrant-libvirt"} <= {c.id for c in taken.lacks}
+
+
+def test_emulation_is_taken_only_when_asked_for() -> None:
+    taken = choice.choose(GUEST, TestbedSettings(accel="tcg"))
+
+    assert (taken.backend, taken.accel, taken.level, taken.usable) == ("libvirt", "tcg", Level.EMULATED, True)
+    assert "no figure" in taken.reason
+
+
+def test_an_inventory_means_static_machines() -> None:
+    assert choice.choose(METAL, TestbedSettings(inventory="hosts.ini")).provider == "static"
+
+
+def test_a_machine_on_a_guest_is_called_nested() -> None:
+    assert choice.choose(NESTED, TestbedSettings(provider="vagrant", backend="libvirt")).level is Level.NESTED
+
+
+# --------------------------------------------------------------------------- for up
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> object:
+    """Lets ``resolve`` find given facts instead of this machine's."""
+
+    def set_facts(facts: HostFacts) -> None:
+        monkeypatch.setattr(host, "collect", lambda *_args, **_more: facts)
+
+    return set_facts
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "unreachable", lambda pins, **_more: tuple(pins.needs))
+
+
+def test_resolve_leaves_no_auto_and_says_why(on: object, offline: None) -> None:
+    on(GUEST)  # type: ignore[operator]
+
+    settings, reason = choice.resolve(TestbedSettings())
+
+    assert (settings.provider, settings.profile, settings.runtimes) == ("local", "debian-12", ("runc", "gvisor"))
+    assert "because this host is itself a guest of kvm" in reason
+
+
+def test_resolve_keeps_runtimes_that_were_named(on: object) -> None:
+    on(GUEST)  # type: ignore[operator]
+
+    settings, _ = choice.resolve(TestbedSettings(runtimes=("runc", "kata")), runtimes_named=True)
+
+    assert settings.runtimes == ("runc", "kata")
+
+
+def test_resolve_decides_accelerator_and_profile_of_machines(on: object, offline: None) -> None:
+    on(METAL)  # type: ignore[operator]
+
+    settings, reason = choice.resolve(TestbedSettings())
+
+    assert (settings.provider, settings.backend, settings.accel) == ("vagrant", "libvirt", "kvm")
+    assert settings.profile == "debian-12"
+    assert "paper-2020 needs" in reason
+
+
+def test_the_papers_profile_is_taken_where_its_sources_answer(on: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(METAL)  # type: ignore[operator]
+    monkeypatch.setattr(profile, "unreachable", lambda pins, **_more: ())
+
+    assert choice.resolve(TestbedSettings())[0].profile == "paper-2020"
+
+
+def test_resolve_refuses_what_cannot_work_with_all_its_remedies(on: object) -> None:
+    on(GUEST)  # type: ignore[operator]
+
+    with pytest.raises(HostUnfit) as caught:
+        choice.resolve(TestbedSettings(provider="vagrant", backend="libvirt"))
+
+    assert "neither vmx nor svm" in caught.value.message
+    assert "--accel tcg" in caught.value.remedy
+    assert caught.value.exit_code == 3
+
+
+def test_where_nothing_can_run_the_simulated_provider_is_named(on: object) -> None:
+    on(replace(GUEST, sys_admin=False, net_admin=False, netns=False))  # type: ignore[operator]
+
+    with pytest.raises(HostUnfit) as caught:
+        choice.resolve(TestbedSettings())
+
+    assert "may never have CAP_SYS_ADMIN and CAP_NET_ADMIN" in caught.value.message
+    assert "docker run --privileged" in caught.value.message
+    assert "--provider simulated" in caught.value.remedy
+
+
+def test_a_fully_decided_testbed_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_args: object, **_more: object) -> HostFacts:
+        raise AssertionError("looked at the host")
+
+    monkeypatch.setattr(host, "collect", fail)
+    wanted = TestbedSettings(provider="vagrant", backend="libvirt", accel="tcg", profile="debian-12")
+
+    assert choice.resolve(wanted) == (wanted, "")
