@@ -440,6 +440,16 @@ def _template_lines() -> Iterator[str]:
         yield ""
 
 
+def reference(section: str) -> str:
+    """A section's keys as a Markdown table, for docs/configuration.md."""
+    kind = SECTIONS[section]
+    lines = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
+    for item in dataclasses.fields(kind):
+        default = f"`{_toml(item.default)}`" if item.default is not None else "not set"
+        lines.append(f"| `{item.name}` | {default} | {describe(kind, item.name)} | {item.metadata['about']} |")
+    return "\n".join(lines) + "\n"
+
+
 def _toml(value: Any) -> str:
     """A value as TOML; JSON's texts, numbers and booleans are TOML's."""
     if isinstance(value, (tuple, list)):

@@ -10,7 +10,6 @@ Source of numbers and layouts: Linux, include/uapi/linux/kvm.h and arch/x86/incl
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import mmap
 import os
@@ -144,6 +143,8 @@ def boot_sector() -> bytes:
 
 def run_guest() -> None:
     """Run the guest through KVM's ioctls in this process; OSError or RuntimeError when it does not come through."""
+    import ctypes  # some minimal Pythons lack it, and only this child process needs it
+
     kvm = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     vm = fcntl.ioctl(kvm, _CREATE_VM, 0)
     fcntl.ioctl(vm, _SET_TSS, 0x400000)  # beside the memory; Intel CPUs without "unrestricted guest" need it
@@ -174,5 +175,5 @@ def run_guest() -> None:
 if __name__ == "__main__":
     try:
         run_guest()
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ImportError) as error:
         sys.exit(str(error))

@@ -277,3 +277,10 @@ def test_a_runtime_on_one_of_two_crossover_machines_is_not_there() -> None:
 def test_a_parameter_that_only_the_papers_design_makes_wrong_is_found() -> None:
     with pytest.raises(RtlabError, match="size_mb"):
         config.campaign_spec(Config(parameters={"io": {"size_mb": -1}}), bed("runc"))
+
+
+@pytest.mark.parametrize("section", config.SECTIONS)
+def test_the_documented_tables_are_those_of_the_code(section: str) -> None:
+    document = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+
+    assert config.reference(section) in document
