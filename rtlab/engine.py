@@ -415,7 +415,7 @@ class Engine:
         if listed.text().split():
             self.docker(docker_cli, "rm", "--force", "--volumes", *listed.text().split(), timeout_s=60)
         for _ in range(4):
-            deadline = time.monotonic() + 2.0
+            deadline = time.monotonic() + 1.0
             while rest := [p for p in self.processes() if p.program not in ("dockerd", "containerd")]:
                 if time.monotonic() > deadline:
                     break

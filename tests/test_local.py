@@ -1,0 +1,145 @@
+"""The local provider's decisions: what this machine lacks, how runtimes are wired, what Docker's errors mean."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from rtlab import atomic, profile, virtualization
+from rtlab.engine import Programs
+from rtlab.errors import HostUnfit, UsageError
+from rtlab.model import Machine, Testbed, ignore_events
+from rtlab.providers import local
+from rtlab.state import StateFolder
+
+ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
+# What `docker run` without --privileged gives root: moby's default capabilities, 0xa80425fb.
+CONTAINER_CAPABILITIES = "CapEff:\t00000000a80425fb\n"
+CGROUPS = "cgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n"
+PROGRAMS = Programs(
+    dockerd="/usr/sbin/dockerd", containerd="/usr/bin/containerd", docker="/usr/bin/docker", version="20.10.24"
+)
+
+
+def test_root_on_a_host_may() -> None:
+    local.check_rights(ROOT_CAPABILITIES, CGROUPS, euid=0)
+
+
+@pytest.mark.parametrize(
+    ("status", "mounts", "euid", "message", "remedy"),
+    [
+        (ROOT_CAPABILITIES, CGROUPS, 1000, "only root", "sudo"),
+        (CONTAINER_CAPABILITIES, CGROUPS, 0, "CAP_SYS_ADMIN and CAP_NET_ADMIN", "--provider simulated"),
+        (ROOT_CAPABILITIES, "", 0, "cgroups are not mounted", "--provider simulated"),
+        (ROOT_CAPABILITIES, CGROUPS.replace("rw,", "ro,"), 0, "cgroups are mounted read-only", "on the host"),
+    ],
+)
+def test_what_is_missing_is_named_with_a_remedy(status: str, mounts: str, euid: int, message: str, remedy: str) -> None:
+    with pytest.raises(HostUnfit, match=message) as caught:
+        local.check_rights(status, mounts, euid=euid)
+    assert remedy in caught.value.remedy
+    assert caught.value.exit_code == 3
+
+
+def test_gvisor_is_tried_with_its_own_network_first() -> None:
+    ways = local.gvisor_wirings("/usr/bin/runsc", "ptrace")
+    arguments = [way.entry["runtimeArgs"] for way in ways if way.entry]
+    assert arguments == [
+        ["--platform=ptrace"],
+        ["--platform=systrap"],
+        ["--platform=ptrace", "--network=host"],
+        ["--platform=systrap", "--network=host"],
+    ]
+    assert "--network=host" in ways[2].note
+
+
+@pytest.mark.parametrize(
+    ("version", "files", "expected"),
+    [
+        ("20.10.24", ["kata-runtime"], {"path": "{}/bin/kata-runtime"}),
+        ("26.1.5", ["kata-runtime", "containerd-shim-kata-v2"], {"runtimeType": "{}/bin/containerd-shim-kata-v2"}),
+        ("20.10.24", ["containerd-shim-kata-v2"], "can drive Kata 1.x only"),
+        ("26.1.5", [], "Kata is not installed"),
+    ],
+)
+def test_kata_is_wired_as_this_docker_can(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    version: str,
+    files: list[str],
+    expected: dict[str, str] | str,
+) -> None:
+    # stack-facts §2: shim v2 runtimes need Docker 23, Docker 20.10 knows OCI command lines only.
+    (tmp_path / "bin").mkdir()
+    for name in files:
+        (tmp_path / "bin" / name).touch(mode=0o755)
+    monkeypatch.setattr(local, "KATA_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(virtualization, "prove", lambda: virtualization.Proof(usable=True, reason="a guest booted"))
+    ways = local.kata_wirings(replace(PROGRAMS, version=version))
+    if isinstance(expected, str):
+        assert isinstance(ways, str)
+        assert expected in ways
+    else:
+        assert not isinstance(ways, str)
+        assert [way.entry for way in ways] == [{k: v.format(tmp_path) for k, v in expected.items()}]
+
+
+def test_kata_without_a_kvm_that_boots_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kata-runtime").touch(mode=0o755)
+    monkeypatch.setattr(local, "KATA_FOLDERS", (str(tmp_path),))
+    monkeypatch.setattr(virtualization, "prove", lambda: virtualization.Proof(usable=False, reason="no /dev/kvm"))
+    assert local.kata_wirings(PROGRAMS) == "Kata needs a KVM that boots guests: no /dev/kvm"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        # As Docker 20.10 printed them on this project's machines (crun 1.8.1, runsc 20221219).
+        (
+            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: cgroups in "
+            "hybrid mode not supported, drop all controllers from cgroupv2: unknown.\n",
+            "cgroups in hybrid mode not supported, drop all controllers from cgroupv2",
+        ),
+        (
+            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: unknown "
+            "platform: systrap: unknown.\n",
+            "unknown platform: systrap",
+        ),
+        ("", "it printed nothing"),
+    ],
+)
+def test_the_cause_is_taken_out_of_dockers_chain(text: str, reason: str) -> None:
+    assert local.reason_in(text) == reason
+
+
+def test_docker_knows_gvisor_as_runsc_and_runc_by_itself() -> None:
+    assert local.entries({"runc": None, "gvisor": {"path": "/usr/bin/runsc"}}) == {"runsc": {"path": "/usr/bin/runsc"}}
+
+
+def test_findings_survive_and_depend_on_what_was_asked(tmp_path: Path) -> None:
+    pins = profile.load("debian-12")
+    one, other = (local.findings_key(PROGRAMS, names, pins) for names in (("runc",), ("runc", "gvisor")))
+    assert one != other
+    findings = local.Findings(key=one, usable={"runc": None}, unavailable={"crun": "no"}, iptables=False)
+    atomic.write_json(tmp_path / "findings.json", asdict(findings))
+    assert local.read_findings(tmp_path) == findings
+    (tmp_path / "findings.json").write_text("{")
+    assert local.read_findings(tmp_path) is None
+
+
+def test_the_machine_is_never_rebooted(tmp_path: Path) -> None:
+    machine = Machine(name="local", transport="local")
+    testbed = Testbed(
+        id="0badcafe", provider="local", profile="debian-12", design="crossover", machines=(machine,), created_at=""
+    )
+    with pytest.raises(UsageError, match="not rebooted"):
+        local.PROVIDER.reboot(testbed, machine, StateFolder(tmp_path), 1.0)
+
+
+def test_teardown_of_nothing_is_nothing(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    assert local.PROVIDER.teardown("0badcafe", state, ignore_events) == ()
+    assert local.PROVIDER.leftovers("0badcafe", state) == ()
