@@ -7,9 +7,13 @@ never written into a box, only into the seed of a machine.
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from rtlab.shell import run
 
 # Suite of rtlab -> (distribution, code name).
 CODENAMES: dict[str, tuple[str, str]] = {
@@ -110,3 +114,18 @@ def _read_deb822_style(text: str) -> Iterable[Source]:
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
                 yield Source(uri=uri.rstrip("/"), suite=suite, components=tuple(fields.get("components", "").split()))
+
+
+def proxy_of_this_machine() -> str:
+    """apt's proxies here as apt.conf text; empty without any, or where they only exist on this machine's loopback."""
+    if shutil.which("apt-config") is None:
+        return ""
+    text = run(("apt-config", "dump"), timeout_s=20).text()
+    lines = [line for line in text.splitlines() if re.match(r'Acquire::https?::Proxy "[^"]', line)]
+    return "".join(f"{line}\n" for line in lines if not re.search(r"//(localhost|127\.|\[::1\])", line))
+
+
+def local_authorities() -> str:
+    """Certificate authorities that this machine's administrator added, as PEM; a mirror by https may need them."""
+    folder = Path("/usr/local/share/ca-certificates")
+    return "".join(f.read_text().rstrip() + "\n" for f in sorted(folder.rglob("*.crt"))) if folder.is_dir() else ""

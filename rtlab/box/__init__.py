@@ -45,7 +45,7 @@ def build(
     """The box for a suite; made only if it is not in the catalogue yet.
 
     Args:
-        settings: A profile's ``box``: ``kind``, and for mmdebstrap ``kernel_parameters`` and ``packages``, for a
+        settings: A profile's ``box``: ``kind``, and for mmdebstrap ``kernel_arguments`` and ``packages``, for a
             cloud image ``url`` and ``sha256``. None takes ``default_settings``.
         disk_gb: Size of the disk, sparse.
         rebuild: Make it anew, with the packages of today.

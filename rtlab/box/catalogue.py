@@ -61,13 +61,18 @@ def version(sha256: str) -> str:
     return f"1.0.{int(sha256[:12], 16)}"
 
 
-def metadata(name: str, box_version: str, backend: Backend, box: Path, sha256: str) -> dict[str, Any]:
+def metadata(name: str, box: Box) -> dict[str, Any]:
     """Vagrant's catalogue metadata for one box (developer.hashicorp.com/vagrant/docs/boxes/format)."""
-    provider = {"name": backend, "url": box.as_uri(), "checksum_type": "sha256", "checksum": sha256}
+    provider = {
+        "name": box.backend,
+        "url": box.path.resolve().as_uri(),
+        "checksum_type": "sha256",
+        "checksum": box.sha256,
+    }
     return {
         "name": name,
         "description": "Made by rtlab.",
-        "versions": [{"version": box_version, "providers": [provider]}],
+        "versions": [{"version": box.version, "providers": [provider]}],
     }
 
 
@@ -92,13 +97,9 @@ def find(where: Path) -> Box | None:
         provisioned = bool(facts["provisioned"])
     except (ValueError, KeyError) as error:
         raise StoreError(f"{file} is damaged: {error}.", remedy=f"Remove the folder {where}; the box is made again.") from error
-    name = f"rtlab/{suite}" + ("-provisioned" if provisioned else "")
-    box_version = version(sha256)
-    # Written anew each time: it holds an absolute path, and the cache may have been moved.
-    atomic.write_json(where / "metadata.json", metadata(name, box_version, backend, where / BOX_FILE, sha256))
-    return Box(
-        name=name,
-        version=box_version,
+    box = Box(
+        name=f"rtlab/{suite}" + ("-provisioned" if provisioned else ""),
+        version=version(sha256),
         path=where / BOX_FILE,
         sha256=sha256,
         metadata_path=where / "metadata.json",
@@ -107,6 +108,9 @@ def find(where: Path) -> Box | None:
         cached=True,
         provisioned=provisioned,
     )
+    # Written anew each time: it holds an absolute path, and the cache may have been moved.
+    atomic.write_json(box.metadata_path, metadata(box.name, box))
+    return box
 
 
 def at(path: Path) -> Box:

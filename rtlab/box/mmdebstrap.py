@@ -66,7 +66,7 @@ def build_disk(suite: str, settings: Mapping[str, Any], image: Path, notify: Not
     """Write a raw, sparse disk image with ``suite`` installed.
 
     Args:
-        settings: ``disk_gb`` (size of the disk), ``kernel_parameters``, ``packages`` (more of them).
+        settings: ``disk_gb`` (size of the disk), ``kernel_arguments``, ``packages`` (more of them).
         image: Must not exist.
 
     Raises:
@@ -119,7 +119,7 @@ def _install(
     suite: str, settings: Mapping[str, Any], identity: str, root: Path, work: Path, notify: Notify, log: Path
 ) -> None:
     extra = work / "overlay"
-    for name, (content, mode) in overlay.files(identity, str(settings.get("kernel_parameters", ""))).items():
+    for name, (content, mode) in overlay.files(identity, " ".join(settings.get("kernel_arguments", ()))).items():
         atomic.make_folder((extra / name).parent)
         atomic.write_bytes(extra / name, content.encode(), mode)
     # From this machine's mirror; the box itself then names the public servers only.

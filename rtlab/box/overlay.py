@@ -144,7 +144,7 @@ def kernel_command_line(uuid: str, extra: str) -> str:
     return " ".join(words.split())
 
 
-def files(uuid: str, kernel_parameters: str) -> dict[str, tuple[str, int]]:
+def files(uuid: str, kernel_arguments: str) -> dict[str, tuple[str, int]]:
     """Path below the root -> (content, mode)."""
     return {
         "etc/fstab": (f"UUID={uuid} / ext4 noatime,errors=remount-ro 0 1\n", 0o644),
@@ -158,7 +158,7 @@ def files(uuid: str, kernel_parameters: str) -> dict[str, tuple[str, int]]:
         "usr/local/sbin/rtlab-seed": (SEED_SCRIPT, 0o755),
         "boot/extlinux/extlinux.conf": (
             "DEFAULT linux\nPROMPT 0\nTIMEOUT 0\n\nLABEL linux\n  LINUX /vmlinuz\n  INITRD /initrd.img\n"
-            f"  APPEND {kernel_command_line(uuid, kernel_parameters)}\n",
+            f"  APPEND {kernel_command_line(uuid, kernel_arguments)}\n",
             0o644,
         ),
     }

@@ -1,0 +1,546 @@
+"""Machines made by Vagrant, with libvirt or VirtualBox. The only module that imports python-vagrant.
+
+Vagrant makes and starts the machines. What exists is asked of libvirt or VirtualBox themselves, and removed through
+them: that works also when Vagrant's own state was lost (docs/decisions/0011-vagrant-machines.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from vagrant import Vagrant
+
+from rtlab import apt_sources, atomic, box, content, keys, libvirtd, seed, virtualization
+from rtlab.box import catalogue
+from rtlab.box.catalogue import Box, at
+from rtlab.config import TestbedSettings
+from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
+from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
+from rtlab.profile import Profile
+from rtlab.providers import MachineStatus, Resource, libvirt, virtualbox
+from rtlab.providers.static import boot_id, reboot_over_ssh
+from rtlab.shell import run
+from rtlab.ssh import SSHShell
+from rtlab.state import StateFolder, now
+
+# A machine's first boot; an emulated one with all cores busy has been seen to take minutes.
+BOOT_TIMEOUT_S = 600
+# Of one `vagrant up`: the box is unpacked and copied, then all machines boot.
+UP_TIMEOUT_S = 2400.0
+ANSWER_TIMEOUT_S = 300.0
+REMOVE_ATTEMPTS = 4
+# Boxes are no larger than this; a larger disk is grown at the first boot.
+BOX_DISK_GB = 10
+
+
+class WatchedVagrant(Vagrant):  # type: ignore[misc]
+    """python-vagrant whose every call runs in a process group of its own, under a time limit, with its output kept.
+
+    Without this, an interrupted or hanging ``vagrant`` leaves its Ruby processes behind, and errors come without text.
+    """
+
+    def __init__(self, folder: Path, log: Path, home: Path, timeout_s: float = UP_TIMEOUT_S) -> None:
+        environment = {
+            "VAGRANT_HOME": str(home),
+            "VAGRANT_CWD": str(folder),
+            "VAGRANT_DOTFILE_PATH": str(folder / ".vagrant"),
+            "VAGRANT_CHECKPOINT_DISABLE": "1",
+            "VAGRANT_NO_COLOR": "1",
+            # Growing a disk is behind this flag up to Vagrant 2.3; later ones ignore it.
+            "VAGRANT_EXPERIMENTAL": "disks",
+        }
+        super().__init__(root=str(folder), env={**os.environ, **environment})
+        self.log = log
+        self.timeout_s = timeout_s
+
+    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
+        self._watched(args)
+
+    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
+        return self._watched(args).text()
+
+    def _watched(self, args: Sequence[str | None]) -> CommandResult:
+        command = cast(list[str], self._make_vagrant_command([a for a in args if a is not None]))
+        result = run(command, timeout_s=self.timeout_s, env=self.env, cwd=Path(self.root), log=self.log)
+        if not result.ok:
+            ended = f"after {self.timeout_s:.0f} s" if result.timed_out else f"with status {result.exit_status}"
+            raise CommandFailed(
+                f"`vagrant {' '.join(command[1:])}` failed {ended}:\n{result.tail(12)}",
+                remedy=f"Its whole output: {self.log}. What was made stays; `rtlab up` goes on, `rtlab teardown` removes it.",
+                argv=command,
+                exit_status=result.exit_status,
+                output_tail=result.tail(),
+            )
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One machine, before it exists.
+
+    Attributes:
+        port: Where sshd can be reached: 22, or a forwarded port with VirtualBox.
+        host_key: What its sshd will show.
+    """
+
+    name: str
+    mac: str
+    address: str
+    port: int
+    host_key: keys.KeyPair
+
+
+class VagrantProvider:
+    name = "vagrant"
+    summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
+
+    # ------------------------------------------------------------- up
+
+    def up(
+        self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
+    ) -> Testbed:
+        backend = _backend_name(settings)
+        accel = _accel(settings, backend)
+        log = _log(state)
+        folder = state.folder("vagrant")
+        hardware = {
+            "accel": accel,
+            "cpus": settings.cpus,
+            "memory_mb": settings.memory_mb,
+            "disk_gb": settings.disk_gb,
+            "disk_cache": settings.disk_cache,
+        }
+        _check_hardware(backend, hardware, settings.machines)
+        written = _written(state, testbed_id)
+        if written is not None:
+            _refuse_changes(written, backend, hardware, settings.machines)
+            if _all_running(_module(backend), testbed_id, written):
+                testbed = _testbed(written, testbed_id, profile, settings, state)
+                with contextlib.suppress(MachineUnreachable):
+                    _wait_for_answers(testbed, 20.0)
+                    return testbed
+        if backend == "libvirt":
+            libvirtd.ensure(log, notify)
+        the_box = _box(settings, profile, backend, notify)
+        data = self._prepare(backend, hardware, the_box, profile, settings.machines, testbed_id, state, notify)
+        atomic.write_json(folder / "machines.json", data, 0o600)
+        shutil.copyfile(content.root() / "Vagrantfile", folder / "Vagrantfile")
+        vagrant = WatchedVagrant(folder, log, _vagrant_home(state))
+        for machine in data["machines"]:
+            state.note("intend", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
+        notify(Event(stage="machines", message=f"Starting {settings.machines} machines with {backend} ({accel})"))
+        vagrant.up(provider=backend, provision=False)
+        for machine in data["machines"]:
+            state.note("have", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
+        testbed = _testbed(data, testbed_id, profile, settings, state)
+        _wait_for_answers(testbed, ANSWER_TIMEOUT_S)
+        notify(Event(stage="machines", message="All machines answer", fraction=1.0))
+        return testbed
+
+    def _prepare(
+        self,
+        backend: str,
+        hardware: Mapping[str, Any],
+        the_box: Box,
+        profile: Profile,
+        count: int,
+        testbed_id: str,
+        state: StateFolder,
+        notify: Notify,
+    ) -> dict[str, Any]:
+        """Make keys, network, pool and seeds; returns the content of machines.json."""
+        log = _log(state)
+        key_folder = state.folder("keys")
+        client = keys.ensure(key_folder / "id_ed25519", f"rtlab {testbed_id}")
+        names = [f"node{number}" for number in range(1, count + 1)]
+        host_keys = {n: keys.ensure(key_folder / f"{n}_host_key", f"rtlab {testbed_id} {n}") for n in names}
+        notify(Event(stage="machines", message="Making network and storage"))
+        data: dict[str, Any] = {}
+        if backend == "libvirt":
+            label = f"rtlab-{testbed_id}"
+            subnet = libvirt.network_address(testbed_id) or libvirt.choose_subnet(testbed_id, libvirt.routed_subnets())
+            nodes = [
+                Node(name=n, mac=_mac("52:54:00", testbed_id, i), address=str(subnet[10 + i]), port=22, host_key=k)
+                for i, (n, k) in enumerate(host_keys.items(), 1)
+            ]
+            hosts = [libvirt.Host(name=n.name, mac=n.mac, address=n.address) for n in nodes]
+            state.note("intend", "network", label, testbed_id, backend=backend, subnet=str(subnet))
+            libvirt.ensure_network(testbed_id, libvirt.network_xml(testbed_id, subnet, hosts), log)
+            state.note("have", "network", label, testbed_id, backend=backend, subnet=str(subnet))
+            state.note("intend", "pool", label, testbed_id, backend=backend)
+            libvirt.ensure_pool(testbed_id, log)
+            state.note("have", "pool", label, testbed_id, backend=backend)
+            name_server = str(subnet[1])
+            data["libvirt"] = {
+                "uri": libvirt.URI,
+                "pool": label,
+                "network": label,
+                "network_address": str(subnet),
+            }
+        else:
+            previous = {m["name"]: m["ssh_port"] for m in (_written(state, testbed_id) or {}).get("machines", [])}
+            nodes = [
+                Node(
+                    name=n,
+                    mac=_mac("08:00:27", testbed_id, i),
+                    address="127.0.0.1",
+                    port=previous.get(n) or _free_port(),
+                    host_key=k,
+                )
+                for i, (n, k) in enumerate(host_keys.items(), 1)
+            ]
+            name_server = "10.0.2.3"  # VirtualBox's NAT answers there
+        keys.write_known_hosts(key_folder / "known_hosts", [(n.address, n.port, n.host_key) for n in nodes])
+        machines = []
+        for node in nodes:
+            image = seed.image(_seed(node, client, testbed_id, profile.suite, name_server))
+            machines.append(
+                {
+                    "name": node.name,
+                    "mac": node.mac,
+                    "address": node.address,
+                    "ssh_port": node.port,
+                    "host_key": node.host_key.type_and_blob,
+                    "seed": _place_seed(backend, node.name, image, testbed_id, state),
+                }
+            )
+        # vagrant-libvirt looks for a box's volume by name in all pools: a name without the testbed's id would find
+        # another testbed's volume, and that one's teardown would take this one's disks away.
+        name = f"rtlab-{testbed_id}/{profile.suite}"
+        metadata = state.folder("vagrant") / "box-metadata.json"
+        atomic.write_json(metadata, catalogue.metadata(name, the_box))
+        return data | {
+            "testbed": testbed_id,
+            "backend": backend,
+            "user": seed.USER,
+            "private_key": str((key_folder / "id_ed25519").resolve()),
+            "boot_timeout_s": BOOT_TIMEOUT_S,
+            "grow_disk": int(hardware["disk_gb"]) > BOX_DISK_GB,
+            "hardware": dict(hardware),
+            "box": {
+                "name": name,
+                "version": the_box.version,
+                "url": metadata.resolve().as_uri(),
+                "sha256": the_box.sha256,
+                "provisioned": the_box.provisioned,
+            },
+            "machines": machines,
+        }
+
+    # ------------------------------------------------------------- in use
+
+    def status(self, testbed: Testbed, state: StateFolder) -> tuple[MachineStatus, ...]:
+        module = _module(str(testbed.details["backend"]))
+        found = module.states(testbed.id) if module.answers() else {}
+        statuses = []
+        for machine in testbed.machines:
+            word = found.get(machine.name, "missing")
+            statuses.append(
+                MachineStatus(
+                    name=machine.name,
+                    state="running" if word == "paused" else word,
+                    address=f"{machine.address}:{machine.port}",
+                    note="resting" if word == "paused" else "",
+                )
+            )
+        return tuple(statuses)
+
+    def shell(self, machine: Machine) -> Shell:
+        return SSHShell(machine)
+
+    def reboot(self, testbed: Testbed, machine: Machine, state: StateFolder, timeout_s: float) -> Machine:
+        """Reboot inside the guest: the virtual machine's process goes on. Addresses are fixed by MAC."""
+        self.wake(testbed, machine, state)
+        reboot_over_ssh(machine, timeout_s)
+        return machine
+
+    def rest(self, testbed: Testbed, machine: Machine, state: StateFolder) -> None:
+        module = _module(str(testbed.details["backend"]))
+        if module.states(testbed.id).get(machine.name) == "running":
+            module.pause(f"rtlab-{testbed.id}-{machine.name}", _log(state))
+
+    def wake(self, testbed: Testbed, machine: Machine, state: StateFolder) -> None:
+        module = _module(str(testbed.details["backend"]))
+        if module.states(testbed.id).get(machine.name) == "paused":
+            module.resume(f"rtlab-{testbed.id}-{machine.name}", _log(state))
+
+    # ------------------------------------------------------------- teardown
+
+    def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
+        found: list[Resource] = []
+        for module in (libvirt, virtualbox):
+            if _reachable(module):
+                found += module.resources(testbed_id)
+        known = {(r.kind, r.name) for r in found}
+        for entry in state.outstanding(testbed_id):
+            backend = entry.details.get("backend", "")
+            # Only where reality cannot be asked does the journal decide.
+            if backend in _MODULES and not _reachable(_MODULES[backend]) and (entry.kind, entry.name) not in known:
+                found.append(Resource(kind=entry.kind, name=entry.name, note=f"{backend} does not answer"))
+        folder = state.path / "vagrant"
+        if folder.exists() and _written(state, testbed_id) is not None:
+            found.append(Resource(kind="folder", name=str(folder)))
+        return tuple(found)
+
+    def teardown(self, testbed_id: str, state: StateFolder, notify: Notify) -> tuple[Resource, ...]:
+        log = _log(state)
+        outstanding = [e for e in state.outstanding(testbed_id) if e.details.get("backend") in _MODULES]
+        if any(e.details["backend"] == "libvirt" for e in outstanding) and not _reachable(libvirt):
+            # Its daemon was stopped since (a reboot of this machine); without it nothing can be removed.
+            with contextlib.suppress(RtlabError):
+                libvirtd.ensure(log, notify)
+        for module in (libvirt, virtualbox):
+            if _reachable(module):
+                _remove_all(module, testbed_id, log, notify)
+        remaining = tuple(r for r in self.leftovers(testbed_id, state) if r.kind != "folder")
+        left = {(r.kind, r.name) for r in remaining}
+        for entry in outstanding:
+            if (entry.kind, entry.name) not in left:
+                state.note("gone", entry.kind, entry.name, testbed_id)
+        if not remaining and (_written(state, testbed_id) is not None or state.testbed_id() in (testbed_id, None)):
+            for name in ("vagrant", "keys"):
+                shutil.rmtree(state.path / name, ignore_errors=True)
+        stopped = libvirtd.stop(log)
+        return (*remaining, *(Resource(kind="process", name=f"{s.name} {s.pid}", note="does not end") for s in stopped))
+
+    def candidates(self) -> tuple[str, ...]:
+        return tuple(sorted({i for m in (libvirt, virtualbox) if _reachable(m) for i in m.testbed_ids()}))
+
+
+_MODULES: dict[str, ModuleType] = {"libvirt": libvirt, "virtualbox": virtualbox}
+
+
+def _module(backend: str) -> Any:
+    return _MODULES[backend]
+
+
+def _reachable(module: Any) -> bool:
+    try:
+        return bool(module.answers())
+    except CommandFailed:
+        return False
+
+
+def _log(state: StateFolder) -> Path:
+    return state.folder("logs") / "vagrant.log"
+
+
+def _backend_name(settings: TestbedSettings) -> str:
+    if shutil.which("vagrant") is None:
+        raise HostUnfit("Vagrant is not installed.", remedy="`rtlab doctor --fix` installs it.")
+    if settings.backend != "auto":
+        backend = settings.backend
+    else:
+        backend = "virtualbox" if _reachable(virtualbox) else "libvirt"
+    if backend == "virtualbox" and not _reachable(virtualbox):
+        raise HostUnfit(
+            "VirtualBox is not usable: VBoxManage is missing or fails.",
+            remedy="`rtlab doctor` says what is missing; --provider libvirt uses libvirt instead.",
+        )
+    return backend
+
+
+def _accel(settings: TestbedSettings, backend: str) -> str:
+    """``kvm`` only when a guest really boots with it; never a silent substitute."""
+    if backend == "virtualbox":
+        if settings.accel == "tcg":
+            raise UsageError("VirtualBox cannot emulate machines.", remedy="Use --provider libvirt with --accel tcg.")
+        return "virtualbox"
+    if settings.accel == "tcg":
+        return "tcg"
+    proof = virtualization.prove(shutil.which("qemu-system-x86_64") or "")
+    if not proof.usable:
+        raise HostUnfit(
+            f"Hardware virtualization is not usable here: {proof.reason}.",
+            remedy="Emulated machines work everywhere, but no figure from them means anything: --accel tcg.",
+        )
+    return "kvm"
+
+
+def _level(accel: str) -> Level:
+    if accel == "tcg":
+        return Level.EMULATED
+    guest = re.search(r"^flags\s*:.*\bhypervisor\b", Path("/proc/cpuinfo").read_text(), re.M)
+    return Level.NESTED if guest else Level.VIRTUALIZED
+
+
+def _check_hardware(backend: str, hardware: Mapping[str, Any], count: int) -> None:
+    if backend == "virtualbox" and hardware["disk_cache"] == "writethrough":
+        raise UsageError(
+            "VirtualBox knows no disk cache mode `writethrough`.", remedy="Use none (host cache off) or writeback (on)."
+        )
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    wanted = int(hardware["memory_mb"]) * count
+    if wanted > memory_mb:
+        raise HostUnfit(
+            f"{count} machines with {hardware['memory_mb']} MB need {wanted} MB; this machine has {memory_mb} MB.",
+            remedy=f"Say --memory-mb {max(512, memory_mb * 3 // 4 // count)}, or fewer --machines.",
+        )
+
+
+def _written(state: StateFolder, testbed_id: str) -> dict[str, Any] | None:
+    """The machines.json of the last ``up`` of this testbed, if it is there and whole."""
+    file = state.path / "vagrant" / "machines.json"
+    try:
+        data = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return cast(dict[str, Any], data) if data.get("testbed") == testbed_id else None
+
+
+def _refuse_changes(written: Mapping[str, Any], backend: str, hardware: Mapping[str, Any], count: int) -> None:
+    had = {**written["hardware"], "backend": written["backend"], "machines": len(written["machines"])}
+    wanted = {**hardware, "backend": backend, "machines": count}
+    changes = [f"{key} {had.get(key)} -> {value}" for key, value in wanted.items() if had.get(key) != value]
+    if changes:
+        raise UsageError(
+            f"The machines here were made with other settings ({', '.join(changes)}).",
+            remedy="`rtlab teardown` removes them; or work in another folder.",
+        )
+
+
+def _all_running(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bool:
+    if not _reachable(module):
+        return False
+    found = module.states(testbed_id)
+    return all(found.get(m["name"]) == "running" for m in written["machines"])
+
+
+def _box(settings: TestbedSettings, profile: Profile, backend: str, notify: Notify) -> Box:
+    name = cast(box.Backend, backend)
+    if not settings.box:
+        return box.build(
+            profile.suite, name, settings=profile.box, disk_gb=min(settings.disk_gb, BOX_DISK_GB), notify=notify
+        )
+    chosen = at(Path(settings.box).expanduser())
+    if chosen.backend != backend or chosen.suite != profile.suite:
+        raise UsageError(
+            f"The box {settings.box} is {chosen.suite} for {chosen.backend}; {profile.suite} for {backend} is needed."
+        )
+    return chosen
+
+
+def _mac(prefix: str, testbed_id: str, number: int) -> str:
+    return f"{prefix}:{testbed_id[0:2]}:{testbed_id[2:4]}:{number:02x}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _seed(node: Node, client: keys.KeyPair, testbed_id: str, suite: str, name_server: str) -> seed.Seed:
+    debian = apt_sources.CODENAMES[suite][0] == "debian"
+    sources = apt_sources.of_this_machine(suite) if debian else ()
+    encrypted = any(s.uri.startswith("https") for s in sources)
+    return seed.Seed(
+        hostname=node.name,
+        instance_id=f"rtlab-{testbed_id}-{node.name}",
+        host_key=node.host_key,
+        authorized_key=client.public,
+        name_server=name_server,
+        sources_list=apt_sources.one_line_style(sources, suite),
+        apt_conf=apt_sources.proxy_of_this_machine(),
+        ca_certificates=apt_sources.local_authorities() if encrypted else "",
+    )
+
+
+def _place_seed(backend: str, name: str, image: bytes, testbed_id: str, state: StateFolder) -> str:
+    if backend == "libvirt":
+        return libvirt.put_volume(testbed_id, f"{name}-seed.iso", image, _log(state))
+    file = state.folder("vagrant") / f"{name}-seed.iso"
+    atomic.write_bytes(file, image, 0o600)
+    return str(file.resolve())
+
+
+def _vagrant_home(state: StateFolder) -> Path:
+    """A VAGRANT_HOME of the testbed's own, with the plug-ins that the user installed for himself linked in."""
+    home = state.folder("vagrant/home")
+    users = Path(os.environ.get("VAGRANT_HOME") or Path.home() / ".vagrant.d")
+    for name in ("plugins.json", "gems"):
+        if (users / name).exists() and not (home / name).exists():
+            (home / name).symlink_to((users / name).resolve())
+    return home
+
+
+def _testbed(
+    data: Mapping[str, Any], testbed_id: str, profile: Profile, settings: TestbedSettings, state: StateFolder
+) -> Testbed:
+    backend, hardware = data["backend"], data["hardware"]
+    level = _level(hardware["accel"])
+    machines = tuple(
+        Machine(
+            name=m["name"],
+            transport="ssh",
+            address=m["address"],
+            port=m["ssh_port"],
+            user=data["user"],
+            key_file=data["private_key"],
+            known_hosts_file=str((state.path / "keys" / "known_hosts").resolve()),
+            level=level,
+        )
+        for m in data["machines"]
+    )
+    try:
+        created_at = state.testbed().created_at
+    except RtlabError:
+        created_at = now()
+    return Testbed(
+        id=testbed_id,
+        provider="vagrant",
+        profile=profile.name,
+        design=settings.design,
+        machines=machines,
+        created_at=created_at,
+        details={
+            "backend": backend,
+            "box": {k: data["box"][k] for k in ("name", "version", "sha256", "provisioned")},
+            **hardware,
+            **_module(backend).describe(),
+        },
+    )
+
+
+def _wait_for_answers(testbed: Testbed, timeout_s: float) -> None:
+    """Every machine answers over SSH, with the host key that it was given."""
+    for machine in testbed.machines:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                boot_id(machine)
+                break
+            except MachineUnreachable as error:
+                if time.monotonic() > deadline or "host key" in error.message:
+                    raise
+                time.sleep(1)
+
+
+def _remove_all(module: Any, testbed_id: str, log: Path, notify: Notify) -> None:
+    """Remove what exists, again and again with growing pauses: a domain may take a moment to let its disk go."""
+    for attempt in range(REMOVE_ATTEMPTS):
+        existing = module.resources(testbed_id)
+        if not existing:
+            return
+        if attempt:
+            time.sleep(2**attempt)
+        for resource in existing:
+            notify(Event(stage="teardown", message=f"Removing {resource.kind} {resource.name}"))
+            # One thing that cannot be removed must not keep the others.
+            with contextlib.suppress(RtlabError, subprocess.SubprocessError, OSError):
+                module.remove(resource, log)
+
+
+PROVIDER = VagrantProvider()
