@@ -383,15 +383,11 @@ class Engine:
                 self.docker(docker_cli, "rm", "--force", "--volumes", *listed.text().split(), timeout_s=60)
         for program in ("dockerd", "containerd"):
             self._end([p for p in self.processes() if p.program == program], signal.SIGTERM)
-        sockets = _shim_sockets(self.processes())
         for _ in range(3):
             running = self.processes()
             if not running:
                 break
-            self._end(running, signal.SIGKILL)
-        for path in sockets:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+            self._kill(running)
         for mount in self.mounts():
             unmount(mount)
         for folder in self.cgroups():
@@ -404,6 +400,14 @@ class Engine:
         while waiting and time.monotonic() < deadline:
             time.sleep(0.05)
             waiting = [p for p in waiting if alive(p)]
+
+    def _kill(self, processes: Sequence[Process]) -> None:
+        """End processes at once, and remove the sockets that killed shims leave behind."""
+        sockets = _shim_sockets(processes)
+        self._end(processes, signal.SIGKILL)
+        for path in sockets:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def settle(self, docker_cli: str) -> None:
         """Remove all containers, wait for their shims to go, and end what hangs.
@@ -422,7 +426,7 @@ class Engine:
                 time.sleep(0.05)
             if not rest:
                 return
-            self._end(rest, signal.SIGKILL)
+            self._kill(rest)
 
     def remove_netns(self) -> None:
         """Remove the namespace's name; the namespace goes with the last process in it."""

@@ -380,11 +380,18 @@ def check_rights(status: str | None = None, mounts: str | None = None, euid: int
         )
 
 
-def level() -> Level:
-    """Metal, or somebody's guest: the CPU says so on x86; elsewhere the firmware or systemd."""
-    if re.search(r"^flags\s*:.*\bhypervisor\b", Path("/proc/cpuinfo").read_text(errors="replace"), re.M):
+def level(cpuinfo: str | None = None) -> Level:
+    """Metal, somebody's guest, or an emulated machine: the CPU says so on x86; elsewhere systemd knows.
+
+    Args:
+        cpuinfo: For tests; otherwise this machine's.
+    """
+    text = cpuinfo if cpuinfo is not None else Path("/proc/cpuinfo").read_text(errors="replace")
+    if re.search(r"^model name\s*:.*\bTCG\b", text, re.M):
+        return Level.EMULATED
+    if re.search(r"^flags\s*:.*\bhypervisor\b", text, re.M):
         return Level.GUEST
-    if engine.find("systemd-detect-virt"):
+    if re.search(r"^flags\s*:", text, re.M) is None and engine.find("systemd-detect-virt"):
         said = run((engine.find("systemd-detect-virt"), "--vm"), timeout_s=10).text().strip()
         return Level.METAL if said in ("none", "") else Level.GUEST
     return Level.METAL
