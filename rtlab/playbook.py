@@ -223,20 +223,26 @@ def _ansible_playbook() -> Path:
 
 
 def expected_tasks(root: Path, playbook: str, machines: Sequence[Machine]) -> int:
-    """About how many tasks a run has, for the progress bar: those named in the play and in the roles it includes.
+    """About how many tasks a run has, for the progress bar.
 
-    Roles are included at run time, so Ansible itself cannot tell beforehand.
+    Roles are included at run time, so Ansible cannot tell beforehand: the files are followed here, every branch.
     """
-    text = (root / "playbooks" / playbook).read_text(encoding="utf-8")
-    roles = set(re.findall(r"^ {8}name: (\w+)$", text, re.MULTILINE))
-    if "{{ runtime }}" in text:
-        roles |= {runtime.split(":", 1)[0] for machine in machines for runtime in machine.runtimes}
-    only_verify = "tasks_from: verify" in text
-    count = len(re.findall(r"^ {4}- name:", text, re.MULTILINE))
-    for role in roles:
-        for file in (root / "roles" / role / "tasks").glob("verify.yml" if only_verify else "*.yml"):
-            count += file.read_text(encoding="utf-8").count("- name:")
-    return count
+    runtimes = sorted({runtime.split(":", 1)[0] for machine in machines for runtime in machine.runtimes})
+
+    def follow(file: Path) -> int:
+        if not file.is_file():
+            return 0
+        text = file.read_text(encoding="utf-8")
+        count = text.count("- name: ")
+        for name in re.findall(r"include_tasks: ([\w.]+)$", text, re.MULTILINE):
+            count += follow(file.with_name(name))
+        for role, tasks_from in re.findall(r"include_role:\s+name: (.+)(?:\s+tasks_from: (\w+))?", text):
+            for name in runtimes if "runtime" in role else (role,):
+                # One more: Ansible checks the role's arguments in a task of its own.
+                count += 1 + follow(root / "roles" / name / "tasks" / f"{tasks_from or 'main'}.yml")
+        return count
+
+    return follow(root / "playbooks" / playbook)
 
 
 # --------------------------------------------------------------------------- running it
@@ -338,8 +344,7 @@ class _Progress:
             self.last_lines = (self.last_lines + text.splitlines())[-30:]
         if kind == "playbook_on_task_start":
             self.done += 1
-            role = data.get("role")
-            self.task = f"{role}: {data.get('name', '')}" if role else str(data.get("name", ""))
+            self.task = _without_repetition(str(data.get("name", "")))
             fraction = min(self.done / self.expected, 0.99) if self.expected else None
             self.notify(Event(stage="provision", message=self.task, fraction=fraction))
         elif kind in ("runner_on_failed", "runner_on_unreachable") and not data.get("ignore_errors"):
@@ -397,6 +402,14 @@ class _Failure:
             message=message_of(data.get("res") or {}),
             unreachable=unreachable,
         )
+
+
+def _without_repetition(name: str) -> str:
+    """A task's name for people: "docker : Load it" -> "docker: Load it"; the checks of arguments say little."""
+    role, separator, task = name.partition(" : ")
+    if not separator:
+        return name
+    return f"{role}: {'checking its variables' if task.startswith('Validating arguments') else task}"
 
 
 def message_of(result: Mapping[str, Any]) -> str:

@@ -1,0 +1,342 @@
+"""The roles: linted, their variables declared, and their logic run for real with stand-ins for docker and systemctl.
+
+Whole roles on whole machines are what the `vm` tests run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rtlab import content, plugins, profile
+
+ROOT = content.root()
+ROLES = sorted(folder.name for folder in (ROOT / "roles").iterdir())
+BIN = Path(sys.executable).parent
+
+
+def tool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{BIN}:/usr/bin:/bin", "HOME": os.environ["HOME"], "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
+    return subprocess.run(
+        [str(BIN / name), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_yamllint() -> None:
+    result = tool("yamllint", "--strict", "roles", "playbooks", ".ansible-lint", ".yamllint")
+
+    assert result.stdout == ""
+    assert result.returncode == 0
+
+
+def test_ansible_lint_production() -> None:
+    result = tool("ansible-lint", "--offline", "-q", "--format", "pep8", "roles", "playbooks")
+
+    assert result.stdout == ""
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_variable_is_declared_with_its_type(role: str) -> None:
+    """Each default is an option of meta/argument_specs.yml, with a type and a description."""
+    defaults = yaml.safe_load((ROOT / "roles" / role / "defaults" / "main.yml").read_text()) or {}
+    specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    options = {name: option for spec in specs.values() for name, option in spec["options"].items()}
+
+    assert set(defaults) <= set(options)
+    assert all({"type", "description"} <= set(option) for option in options.values())
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_profiles_set_only_variables_that_roles_know(name: str) -> None:
+    known = set()
+    for role in ROLES:
+        specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+        known |= {option for spec in specs.values() for option in spec["options"]}
+    variables = {
+        key
+        for key in profile.load(name).role_variables
+        if not key.startswith("images_") or key in ("images_registry", "images_archives")
+    }
+
+    assert variables <= known
+
+
+# The roles of the machines; `controller` is for the machine that rtlab itself runs on.
+PROVED = ("common", "docker", "images", "bench_tools", "runc", "crun", "gvisor", "kata")
+
+
+def test_the_last_task_of_every_role_is_its_proof() -> None:
+    for role in PROVED:
+        specs = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+        assert "verify" in specs
+        assert (ROOT / "roles" / role / "tasks" / "verify.yml").is_file()
+        last = yaml.safe_load((ROOT / "roles" / role / "tasks" / "main.yml").read_text())[-1]
+        assert last["ansible.builtin.include_tasks"] == "verify.yml", role
+        assert "when" not in last, role
+
+
+def test_each_runtime_has_a_role_of_its_name() -> None:
+    """The playbooks include `{{ runtime }}`: a role that is called otherwise would not be found."""
+    for name in plugins.names("runtimes"):
+        assert plugins.runtime(name).role == name
+        if name in ("runc", "crun", "gvisor", "kata"):
+            assert name in ROLES
+        defaults = yaml.safe_load((ROOT / "roles" / name / "defaults" / "main.yml").read_text())
+        assert defaults[f"{name}_docker_name"] == plugins.runtime(name).docker_name
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml"])
+def test_playbooks_parse_by_hand(playbook: str) -> None:
+    result = tool("ansible-playbook", "--syntax-check", "-i", "localhost,", f"playbooks/{playbook}")
+
+    assert result.returncode == 0, result.stderr
+
+
+# --------------------------------------------------------------------------- logic, with stand-ins
+
+
+class Bench:
+    """Runs tasks on this machine with stand-ins in front of PATH; each notes how it was called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.calls = folder / "calls"
+        self.calls.touch()
+        (folder / "bin").mkdir()
+
+    def stand_in(self, name: str, script: str) -> Path:
+        file = self.folder / "bin" / name
+        file.write_text(f'#!/bin/sh\necho "{name} $*" >> {self.calls}\n{script}\n')
+        file.chmod(0o755)
+        return file
+
+    def play(self, tasks: list[dict[str, Any]], **variables: Any) -> subprocess.CompletedProcess[str]:
+        playbook = self.folder / "play.yml"
+        playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+        extra = {
+            "ansible_python_interpreter": sys.executable,
+            "rtlab_owned": True,
+            "rtlab_emulated": False,
+            "rtlab_timeout_s": 60,
+            "rtlab_home": str(self.folder / "home"),
+            "docker_command": [str(self.folder / "bin" / "docker")],
+            **variables,
+        }
+        (self.folder / "variables.json").write_text(json.dumps(extra))
+        environment = {
+            "PATH": f"{self.folder / 'bin'}:{BIN}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(self.folder),
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        return subprocess.run(
+            [
+                str(BIN / "ansible-playbook"), "-i", "here,", "-c", "local",
+                "-e", f"@{self.folder / 'variables.json'}", str(playbook),
+            ],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+SYSTEMCTL = """
+case "$*" in
+  *show*) printf 'LoadState=loaded\\nActiveState=active\\nSubState=running\\nUnitFileState=enabled\\n' ;;
+  *is-enabled*) echo enabled ;;
+  *reload*|*restart*) exit %s ;;
+esac
+"""
+
+
+def merge(bench: Bench, file: Path, runtimes: dict[str, Any], options: dict[str, Any] | None = None) -> str:
+    result = bench.play(
+        [{"ansible.builtin.include_role": {"name": "docker", "tasks_from": "daemon_json"}}],
+        docker_daemon_json=str(file),
+        docker_runtimes=runtimes,
+        docker_daemon_options=options or {},
+    )
+    return result.stdout
+
+
+def test_daemon_json_keeps_what_others_wrote(bench: Bench) -> None:
+    """Keys of the user stay, also runtimes of theirs; an entry of ours is replaced whole, never mixed."""
+    bench.stand_in("systemctl", SYSTEMCTL % 0)
+    file = bench.folder / "docker" / "daemon.json"
+    file.parent.mkdir()
+    theirs = {"nvidia": {"path": "/n"}, "kata": {"path": "/old", "runtimeArgs": []}}
+    file.write_text(json.dumps({"log-driver": "journald", "runtimes": theirs}))
+    ours = ({"kata": {"runtimeType": "/opt/kata/shim"}}, {"log-driver": "none", "bip": "10.9.0.1/24"})
+
+    first = merge(bench, file, *ours)
+    again = merge(bench, file, *ours)
+
+    assert json.loads(file.read_text()) == {
+        "bip": "10.9.0.1/24",
+        "log-driver": "journald",
+        "runtimes": {"kata": {"runtimeType": "/opt/kata/shim"}, "nvidia": {"path": "/n"}},
+    }
+    assert "changed=2" in first
+    assert "changed=0" in again
+
+
+def test_daemon_json_is_made_where_there_is_none(bench: Bench) -> None:
+    bench.stand_in("systemctl", SYSTEMCTL % 0)
+    file = bench.folder / "docker" / "daemon.json"
+
+    merge(bench, file, {"runsc": {"path": "/usr/bin/runsc"}})
+
+    assert json.loads(file.read_text()) == {"runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}
+    calls = bench.calls.read_text()
+    assert "systemctl reload docker.service" in calls
+    assert "restart" not in calls
+
+
+def test_daemon_json_that_is_no_json_is_left_alone(bench: Bench) -> None:
+    bench.stand_in("systemctl", SYSTEMCTL % 0)
+    file = bench.folder / "daemon.json"
+    file.write_text('["not", "an", "object"]')
+
+    said = merge(bench, file, {"runsc": {"path": "/usr/bin/runsc"}})
+
+    assert "is not a JSON object" in said
+    assert file.read_text() == '["not", "an", "object"]'
+
+
+def test_daemon_json_that_docker_refuses_is_put_back(bench: Bench) -> None:
+    bench.stand_in(
+        "systemctl",
+        SYSTEMCTL.replace(
+            "*reload*|*restart*) exit %s", f"*reload*) grep -q refused {bench.folder}/daemon.json && exit 1"
+        ),
+    )
+    file = bench.folder / "daemon.json"
+    file.write_text('{"live-restore": true}')
+
+    said = merge(bench, file, {"runsc": {"path": "/refused"}})
+
+    assert "The former file is back in place" in said
+    assert json.loads(file.read_text()) == {"live-restore": True}
+    assert "systemctl restart docker.service" in bench.calls.read_text()
+
+
+# Rows of stack-facts §2 (Docker x Kata) and §13; None: nothing known against it.
+MATRIX = [
+    ("20.10.24+dfsg1", "1.12.1", "go", None),
+    ("19.03.15", "1.12.1", "go", None),
+    ("20.10.24", "3.32.0", "go", "Docker before 23 cannot use shim v2"),
+    ("26.1.5+dfsg1", "1.12.1", "go", "Kata 1.x is an OCI command line"),
+    ("25.0.5", "3.2.0", "go", "network set-up or CPU shares"),
+    ("25.0.5", "3.3.0", "go", None),
+    ("26.0.0", "3.3.0", "go", "26.0.0 attaches the network after"),
+    ("26.0.1", "3.3.0", "go", None),
+    ("27.5.1", "3.20.0", "go", None),
+    ("28.0.0", "3.28.0", "go", "Docker 28 and later add interfaces"),
+    ("28.0.0", "3.29.0", "go", None),
+    ("28.5.0", "3.29.0", "rs", "Docker 28 and later add interfaces"),
+    ("28.5.0", "3.30.0", "rs", None),
+]
+
+
+def test_kata_matrix(bench: Bench) -> None:
+    """One play over all rows: each is refused with its reason, or passes on to the next check (cgroups)."""
+    bench.stand_in("docker", 'cat "$RTLAB_TEST_VERSION"')
+    tasks = yaml.safe_load((ROOT / "roles" / "kata" / "tasks" / "check.yml").read_text())[:2]
+    check = bench.folder / "check.yml"
+    check.write_text(yaml.safe_dump([{
+        "block": tasks,
+        "rescue": [{"ansible.builtin.debug": {"msg": "refused {{ row }}: {{ ansible_failed_result.msg }}"}}],
+        "environment": {"RTLAB_TEST_VERSION": f"{bench.folder}/version-{{{{ row }}}}"},
+    }]))  # fmt: skip
+    for number, (docker, *_) in enumerate(MATRIX):
+        (bench.folder / f"version-{number}").write_text(docker)
+
+    result = bench.play(
+        [
+            {"ansible.builtin.include_vars": {"file": str(ROOT / "roles" / "kata" / "vars" / "main.yml")}},
+            *(
+                {
+                    "ansible.builtin.include_tasks": str(check),
+                    "vars": {"row": number, "kata_version": kata, "kata_flavour": flavour},
+                }
+                for number, (_, kata, flavour, _) in enumerate(MATRIX)
+            ),
+        ]
+    )
+
+    refused = {
+        int(line.split("refused ")[1].split(":")[0]): line
+        for line in result.stdout.splitlines()
+        if '"msg": "refused ' in line
+    }
+    assert result.returncode == 0, result.stdout
+    assert set(refused) == {number for number, row in enumerate(MATRIX) if row[3]}
+    for number, (docker, kata, _, reason) in enumerate(MATRIX):
+        if reason:
+            assert reason in refused[number]
+            assert f"Kata {kata} does not work under Docker {docker.split('+')[0]}" in refused[number]
+            assert "What does: " in refused[number]
+
+
+@pytest.mark.parametrize(
+    ("role", "variables", "message"),
+    [
+        ("kata", {"kata_version": "1.12.1", "kata_url": "https://example.org/k.tar.xz"}, "No independent SHA-256"),
+        ("gvisor", {"gvisor_source": "release", "gvisor_url": "https://example.org/runsc"}, "No independent SHA-512"),
+        ("crun", {"crun_source": "release"}, "give crun_url and crun_sha256"),
+    ],
+)
+def test_nothing_without_its_digest(bench: Bench, role: str, variables: dict[str, str], message: str) -> None:
+    tasks_from = "install" if role == "kata" else "release"
+    result = bench.play([{"ansible.builtin.include_role": {"name": role, "tasks_from": tasks_from}}], **variables)
+
+    assert result.returncode == 2
+    assert message in result.stdout.replace("\\n", " ")
+
+
+def test_image_archive_that_is_not_the_pinned_one_is_not_loaded(bench: Bench) -> None:
+    bench.stand_in("docker", "true")
+    archive = bench.folder / "httpd.tar"
+    archive.write_bytes(b"something else")
+    wanted = {"role": "httpd", "reference": "rtlab/httpd:1", "path": str(archive), "sha256": "0" * 64}
+
+    result = bench.play([{"ansible.builtin.include_role": {"name": "images"}}], images_archives=[wanted])
+
+    assert "is not the image that was pinned" in result.stdout
+    assert "docker load" not in bench.calls.read_text()
+
+
+def test_machines_that_rtlab_does_not_own_are_left_as_they_are(bench: Bench) -> None:
+    """No package, no unit, no file in /etc: only the probe's folder, and commands that read."""
+    for name in ("apt-get", "apt-mark", "systemctl", "modprobe", "dpkg"):
+        bench.stand_in(name, "exit 1")
+    bench.stand_in("docker", """case "$*" in *version*) echo '{"Version": "27.0"}' ;; esac""")
+    tasks = [{"ansible.builtin.include_role": {"name": role}} for role in ("common", "docker", "bench_tools")]
+    probe = bench.folder / "the-probe.py"
+    probe.write_text("print(1)\n")
+
+    result = bench.play(
+        tasks,
+        rtlab_owned=False,
+        rtlab_python=sys.executable,
+        docker_host="unix:///x",
+        docker_version="20.10.24",
+        bench_tools_probe=str(probe),
+    )
+
+    assert result.returncode == 0, result.stdout
+    assert {line.split()[0] for line in bench.calls.read_text().splitlines()} == {"docker"}
+    assert (bench.folder / "home" / "probe.py").is_file()
