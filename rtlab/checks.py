@@ -394,6 +394,18 @@ class _Examiner:
     # ------------------------------------------------------------- programs
 
     def _programs(self) -> Iterator[Check]:
+        docker = self.facts.programs.get("docker", "")
+        # Debian 13 has the command in a package of its own.
+        split = self.facts.os_id == "debian" and version(self.facts.os_version) >= (13,)
+        yield self._check(
+            "program-docker",
+            "docker",
+            "ok" if docker else "missing",
+            docker or "not installed",
+            "starts are timed through Docker's command line too",
+            self._install("docker-cli" if split else "docker.io"),
+            "local",
+        )
         for need in _NEEDS:
             path = self.facts.programs.get(need.program, "")
             yield self._check(

@@ -137,15 +137,20 @@ def planned(diagnosis: Diagnosis) -> Changes:
             if facts.sudo
             else "Run as root.",
         )
-    return changes(facts, diagnosis.choice, known_packages()[group], installed_packages())
+    known = known_packages()[group]
+    for optional in ("optional", "engine_optional"):
+        known[optional] = [name for name in known[optional] if _may_exist(name)]
+    return changes(facts, diagnosis.choice, known, installed_packages())
 
 
 def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], installed: frozenset[str]) -> Changes:
     """Pure part of ``planned``: the same decisions as the role ``controller`` takes on the machine."""
     # docker.io and containerd would remove docker-ce and containerd.io, so an engine that is there stays the only one.
-    # Debian's own containerd is none of those: it goes together with docker.io.
-    foreign = "containerd" in facts.programs and "containerd" not in installed
-    engine = "dockerd" in facts.programs or foreign
+    # The distribution's own docker.io and containerd are none of those: what belongs to them may be added.
+    engine = any(
+        program in facts.programs and package not in installed
+        for program, package in (("dockerd", "docker.io"), ("containerd", "containerd"))
+    )
     wanted = [*known["required"], *([] if engine else known["engine"])]
     left_alone: tuple[str, ...] = ()
     if known["engine"] and engine:
@@ -158,13 +163,15 @@ def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], in
         modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
     starts_libvirt = chosen.group == "libvirt" and facts.systemd and not facts.libvirt_answers
     packages = tuple(sorted(set(wanted) - installed))
-    mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy and set(packages) & set(c.remedy.split())}
+    optional = tuple(sorted({*known["optional"], *([] if engine else known["engine_optional"])} - installed))
+    new = {*packages, *optional}
+    mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy and new & set(c.remedy.split())}
     mended |= {"kvm"} if modules else set()
     mended |= {"libvirt"} if starts_libvirt else set()
     return Changes(
         group=chosen.group,
         packages=packages,
-        optional=tuple(sorted(set(known["optional"]) - installed)),
+        optional=optional,
         modules=tuple(modules),
         services=("libvirtd",) if starts_libvirt else (),
         left_alone=left_alone,
@@ -188,6 +195,13 @@ def installed_packages() -> frozenset[str]:
     )
     pairs = (line.split(" ", 1) for line in listed.text().splitlines() if " " in line)
     return frozenset(name for status, name in pairs if status == "installed")
+
+
+def _may_exist(package: str) -> bool:
+    """Whether this system has a package; with empty package lists (a fresh image) that is not known, so: maybe."""
+    if not any(Path("/var/lib/apt/lists").glob("*Packages*")):
+        return True
+    return shell.run(("apt-cache", "show", "--no-all-versions", package), timeout_s=60).ok
 
 
 def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:

@@ -46,6 +46,8 @@ FAILING = [
     ("runtime-kata", METAL, "warning", "--kata-archive"),
     ("program-mmdebstrap", without(METAL, "mmdebstrap"), "missing", "mmdebstrap"),
     ("program-extlinux", without(METAL, "extlinux"), "missing", "extlinux"),
+    ("program-docker", without(METAL, "docker"), "missing", "docker.io"),
+    ("program-docker", without(METAL, "docker", os_version="13"), "missing", "docker-cli"),
     ("program-iptables", without(METAL, "iptables"), "missing", "iptables"),
     ("program-qemu-system-x86_64", without(METAL, "qemu-system-x86_64"), "missing", "qemu-system-x86"),
     ("libvirt", without(METAL, "libvirtd", libvirt="", libvirt_answers=False), "missing", "libvirt-daemon-system"),

@@ -71,7 +71,7 @@ def test_a_bare_host_gets_the_engine_and_the_runtimes() -> None:
     changes = plan(bare, installed=frozenset())
 
     assert {"docker.io", "containerd", "runc", "mmdebstrap", "iptables"} <= set(changes.packages)
-    assert changes.optional == ("crun", "runsc")
+    assert changes.optional == ("crun", "docker-cli", "runsc")
     assert not changes.left_alone and not changes.services
 
 
