@@ -364,7 +364,8 @@ class Engine:
             for p in self.processes()
         ]
         found += [Resource(kind="mount", name=mount) for mount in self.mounts()]
-        found += [Resource(kind="cgroup", name=str(folder)) for folder in self.cgroups()]
+        # Those of the containers lie inside.
+        found += [Resource(kind="cgroup", name=str(f)) for f in self.cgroups() if f.name == self.name]
         if self.netns.exists():
             found.append(Resource(kind="netns", name=str(self.netns)))
         found += [Resource(kind="folder", name=str(folder)) for folder in self.roots() if folder.exists()]

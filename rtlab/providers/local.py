@@ -198,6 +198,15 @@ class LocalProvider:
         findings = Findings(key=key, usable=usable, notes=notes, unavailable=unavailable, iptables=iptables)
         private.reload(private.daemon_json(data, entries(usable), programs.major, iptables=iptables))
         self._await_runtimes(private, programs, entries(usable))
+        if self._info(private, programs).get("Driver") == "vfs":
+            notify(
+                Event(
+                    stage="machines",
+                    message=f"no overlay file system on {data}: each start copies the whole image, and is measured so",
+                    machine=MACHINE,
+                    level="warning",
+                )
+            )
         atomic.write_json(data / "findings.json", asdict(findings), 0o600)
         return findings
 
