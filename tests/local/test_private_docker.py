@@ -242,6 +242,7 @@ def ordinary_daemon(programs: engine.Programs) -> Iterator[Path]:
         "exec-root": str(folder / "run"),
         "pidfile": str(folder / "pid"),
         "hosts": [f"unix://{folder}/docker.sock"],
+        "cgroup-parent": f"/{folder.name}",
         **({"deprecated-key-path": str(folder / "key.json")} if programs.major < 24 else {}),
     }
     (folder / "daemon.json").write_text(json.dumps(config))
@@ -265,6 +266,9 @@ def ordinary_daemon(programs: engine.Programs) -> Iterator[Path]:
         process.wait(60)
         for mount in reversed(engine.mounts_below(folder)):
             engine.unmount(mount)
+        for root in engine.cgroup_roots():
+            for cgroup, _, _ in os.walk(root / folder.name, topdown=False):
+                os.rmdir(cgroup)
         shutil.rmtree(folder)
         remove_new_rules(rules)
         if "docker0" not in links:
