@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -340,3 +342,141 @@ def test_machines_that_rtlab_does_not_own_are_left_as_they_are(bench: Bench) -> 
     assert result.returncode == 0, result.stdout
     assert {line.split()[0] for line in bench.calls.read_text().splitlines()} == {"docker"}
     assert (bench.folder / "home" / "probe.py").is_file()
+
+
+def tasks_of(file: str, *names: str) -> list[dict[str, Any]]:
+    """Some tasks of a role's file, by name."""
+    every = yaml.safe_load((ROOT / "roles" / file).read_text())
+    found = [task for task in every if task["name"] in names]
+    assert len(found) == len(names)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("gpg") is None, reason="needs gpg to make keys")
+def test_only_the_pinned_key_is_accepted(bench: Bench) -> None:
+    """The right key alone passes; another key, or a second one beside it, is refused."""
+    home = bench.folder / "gnupg"
+    home.mkdir(mode=0o700)
+
+    def gpg(*arguments: str) -> str:
+        command = ["gpg", "--homedir", str(home), "--batch", "--quiet", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    for name in ("one", "two"):
+        gpg("--passphrase", "", "--quick-gen-key", f"{name}@example.org", "ed25519", "sign", "never")
+    listing = gpg("--with-colons", "--list-keys", "one@example.org")
+    fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line.startswith("fpr"))
+    tasks = tasks_of(
+        "docker/tasks/repository.yml", "Read its fingerprint", "The key is the pinned one and the only one in the file"
+    )
+    key = bench.folder / "key.asc"
+    tasks[0]["ansible.builtin.command"]["argv"][-1] = str(key)
+
+    codes = []
+    for exported in (("one@example.org",), ("two@example.org",), ("one@example.org", "two@example.org")):
+        key.write_text(gpg("--armor", "--export", *exported))
+        codes.append(bench.play(tasks, docker_key_fingerprint=fingerprint, docker_key_url="u").returncode)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
+
+    assert codes == [0, 2, 2]
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o755, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.mode, info.linkname = kind, mode, link
+    return info
+
+
+# What an archive of Kata may hold besides its ordinary members, and whether it is then refused.
+ARCHIVES = [
+    ("as released", member("./opt/kata/bin/a file", mode=0o744), None),
+    ("link inside", member("./opt/kata/configuration.toml", tarfile.SYMTYPE, link="configuration-qemu.toml"), None),
+    ("absolute link inside", member("./opt/kata/x", tarfile.SYMTYPE, link="/opt/kata/bin/qemu"), None),
+    ("file elsewhere", member("./etc/cron.d/x"), "outside /opt/kata ['./etc/cron.d/x']"),
+    ("sibling", member("./opt/kata-evil/x"), "outside /opt/kata ['./opt/kata-evil/x']"),
+    ("traversal", member("./opt/kata/../../etc/passwd"), "outside /opt/kata ['./opt/kata/../../etc/passwd']"),
+    ("link out", member("./opt/kata/x", tarfile.SYMTYPE, link="/etc/passwd"), "links out of it ['l"),
+    ("relative link out", member("./opt/kata/x", tarfile.SYMTYPE, link="../../etc/passwd"), "links out of it ['l"),
+    ("hard link out", member("./opt/kata/x", tarfile.LNKTYPE, link="etc/shadow"), "links out of it ['h"),
+    ("setuid", member("./opt/kata/bin/su", mode=0o4755), "set-id files ['-rws"),
+    ("device", member("./opt/kata/sda", tarfile.BLKTYPE), "devices or set-id files ['b"),
+]
+
+
+def test_kata_archives_that_reach_out_are_refused(bench: Bench) -> None:
+    check = bench.folder / "check.yml"
+    check.write_text(yaml.safe_dump([{
+        "block": [
+            {"ansible.builtin.command": {"argv": ["tar", "--list", "--verbose", "--numeric-owner", "--absolute-names",
+                                                  "--file", str(bench.folder / "{{ row }}.tar")]},
+             "register": "kata_members"},
+            *tasks_of("kata/tasks/unpack.yml", "The archive writes only below /opt/kata"),
+        ],
+        "rescue": [{"ansible.builtin.debug": {"msg": "refused {{ row }}: {{ ansible_failed_result.msg }}"}}],
+    }]))  # fmt: skip
+    for number, (_, extra, _) in enumerate(ARCHIVES):
+        with tarfile.open(bench.folder / f"{number}.tar", "w") as archive:
+            for name in (".", "./opt", "./opt/kata", "./opt/kata/bin"):
+                archive.addfile(member(name, tarfile.DIRTYPE))
+            archive.addfile(extra)
+
+    limit = {"kata_archive_limit_bytes": 1000}
+    result = bench.play(
+        [
+            {"ansible.builtin.include_tasks": str(check), "vars": {"row": number, **limit}}
+            for number in range(len(ARCHIVES))
+        ]
+    )
+
+    refused = {
+        int(line.split("refused ")[1].split(":")[0]): line
+        for line in result.stdout.splitlines()
+        if '"msg": "refused ' in line
+    }
+    assert {number: ARCHIVES[number][0] for number in refused} == {
+        number: row[0] for number, row in enumerate(ARCHIVES) if row[2]
+    }
+    for number, (_, _, reason) in enumerate(ARCHIVES):
+        if reason:
+            assert reason in refused[number]
+
+
+def test_kata_archive_that_unpacks_to_too_much_is_refused(bench: Bench) -> None:
+    listing = "-rw-r--r-- 0/0 5000000000 2020-01-01 00:00 ./opt/kata/big\n" * 3
+    (bench.folder / "listing").write_text(listing)
+    result = bench.play(
+        [
+            {"ansible.builtin.command": f"cat {bench.folder}/listing", "register": "kata_members"},
+            *tasks_of("kata/tasks/unpack.yml", "The archive writes only below /opt/kata"),
+        ],
+        kata_archive_limit_bytes=12884901888,
+    )
+
+    assert "15000000000 bytes (at most 12884901888)" in result.stdout
+
+
+def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> None:
+    """On emulated machines the limits go up; a commented line is taken over, all other lines stay."""
+    released = "[hypervisor.qemu]\n#default_memory = 2048\ndefault_vcpus = 1\n[agent.kata]\ndial_timeout = 45\n"
+    out = bench.folder / "out.toml"
+    result = bench.play(
+        [
+            {"ansible.builtin.template": {
+                "src": str(ROOT / "roles" / "kata" / "templates" / "configuration.toml.j2"), "dest": str(out)}},
+        ],
+        kata_released={"stdout": released},
+        kata_layout={"configuration": "/opt/kata/x.toml"},
+        kata_settings={"default_memory": 512},
+        kata_emulated_settings={"dial_timeout": 300},
+        rtlab_emulated=True,
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stdout
+    assert out.read_text().splitlines() == [
+        "# Written by rtlab from /opt/kata/x.toml; changed: default_memory, dial_timeout.",
+        "[hypervisor.qemu]",
+        "default_memory = 512",
+        "default_vcpus = 1",
+        "[agent.kata]",
+        "dial_timeout = 300",
+    ]
