@@ -50,7 +50,9 @@ def fetch(url: str, sha256: str, notify: Notify, *, stage: str = "download") -> 
             time.sleep(2**attempt)
         except OSError as error:
             temporary.unlink(missing_ok=True)
-            raise StoreError(f"Cannot copy {url}: {error.strerror or error}.", remedy="Check path and free space.") from error
+            raise StoreError(
+                f"Cannot copy {url}: {error.strerror or error}.", remedy="Check path and free space."
+            ) from error
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -74,13 +76,13 @@ def digest_of(path: Path) -> str:
 
 
 def _copy(url: str, target: Path, notify: Notify, stage: str) -> str:
-    if url.startswith("https://") or url.startswith("file://"):
+    if url.startswith(("https://", "file://")):
         source: BinaryIO = urllib.request.urlopen(url, timeout=TIMEOUT_S)
         length = int(source.headers.get("Content-Length") or 0)  # type: ignore[attr-defined]
     elif "://" in url:
         raise ConfigError(f"{url} is fetched neither by https nor from a file.", remedy="Use https, or a path.")
     else:
-        source = Path(url).open("rb")
+        source = Path(url).open("rb")  # noqa: SIM115 (closed below)
         length = Path(url).stat().st_size
     digest, done, told = hashlib.sha256(), 0, 0.0
     with source, target.open("wb") as out:

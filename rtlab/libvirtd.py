@@ -7,11 +7,13 @@ whoever removes the last testbed stops them.
 from __future__ import annotations
 
 import contextlib
+import grp
 import json
 import os
 import re
 import shutil
 import signal
+import stat
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -52,16 +54,18 @@ def ensure(log: Path, notify: Notify) -> None:
         raise HostUnfit("libvirtd is not running.", remedy="sudo systemctl start libvirtd")
     if os.geteuid() != 0:
         raise HostUnfit(
-            "libvirtd is not running, and only root can start it.", remedy="Start it: sudo virtlogd -d; sudo libvirtd -d"
+            "libvirtd is not running, and only root can start it.",
+            remedy="Start it: sudo virtlogd -d; sudo libvirtd -d",
         )
-    before = {"bridges": sorted(_bridges()), "chains": sorted(_chains())}
+    before = {"bridges": sorted(_bridges()), "chains": sorted(_chains()), "kvm": _open_kvm()}
     atomic.make_folder(RECORD.parent)
+    atomic.write_json(RECORD, {"started": [], "before": before})
     started: list[Started] = []
     for name, pid_file in DAEMONS.items():
         if _alive(pid_file):
             continue
         notify(Event(stage="machines", message=f"Starting {name}"))
-        run_checked(_start_command(name), timeout_s=START_TIMEOUT_S, doing=f"start {name}", log=log)
+        run_checked((name, "-d"), timeout_s=START_TIMEOUT_S, doing=f"start {name}", log=log)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (pid := _alive(pid_file)):
             if time.monotonic() > deadline:
@@ -78,18 +82,23 @@ def ensure(log: Path, notify: Notify) -> None:
         time.sleep(0.3)
 
 
-def _start_command(name: str) -> tuple[str, ...]:
-    """How to start a daemon; libvirtd does not get to see a /dev/kvm that boots no guest.
+def _open_kvm() -> dict[str, int]:
+    """Give /dev/kvm the group and mode that udev gives it where udev runs; returns what it had (empty: unchanged).
 
-    With such a node libvirt 9 believes by its probe, as root, that KVM is there, and by the node's mode that it is not:
-    it then probes QEMU anew for every call, 4 s each when idle, and each `vagrant up` takes minutes.
+    While libvirt probes QEMU as root it sees a KVM that its own user may not open, calls what it found outdated and
+    probes again for every call: 4 s each on an idle machine, minutes for one `vagrant up` (seen with libvirt 9.0).
     """
-    if name != "libvirtd" or not Path(virtualization.DEVICE).exists() or virtualization.prove().usable:
-        return (name, "-d")
-    nothing = RECORD.parent / "no-kvm"
-    nothing.touch(mode=0)
-    script = f'mount --bind "$1" {virtualization.DEVICE} && exec libvirtd -d'
-    return ("unshare", "--mount", "--propagation", "slave", "sh", "-c", script, "sh", str(nothing))
+    node = Path(virtualization.DEVICE)
+    try:
+        group = grp.getgrnam("kvm").gr_gid
+        had = node.stat()
+    except (KeyError, OSError):
+        return {}
+    if had.st_mode & 0o006 == 0o006 or (had.st_gid == group and had.st_mode & 0o060 == 0o060):
+        return {}
+    os.chown(node, -1, group)
+    node.chmod(0o660)
+    return {"gid": had.st_gid, "mode": stat.S_IMODE(had.st_mode)}
 
 
 def running() -> tuple[Started, ...]:
@@ -131,6 +140,9 @@ def stop(log: Path) -> tuple[Started, ...]:
             remaining.append(entry)
     if not remaining:
         _remove_chains(set(before.get("chains", [])), log)
+        if kvm := before.get("kvm"):
+            os.chown(virtualization.DEVICE, -1, kvm["gid"])
+            os.chmod(virtualization.DEVICE, kvm["mode"])
         RECORD.unlink(missing_ok=True)
     return tuple(remaining)
 

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import cache
+from rtlab import cache, profile
 from rtlab.apt_sources import CODENAMES
-from rtlab.box import catalogue, cloud_image, mmdebstrap, packing
+from rtlab.box import catalogue, cloud_image, keeping, mmdebstrap, packing
 from rtlab.box.catalogue import Box
 from rtlab.box.packing import Backend
 from rtlab.errors import UsageError
-from rtlab.model import Event, Notify
-from rtlab.state import hold_lock
+from rtlab.model import Event, Machine, Notify, Testbed
+from rtlab.state import StateFolder, hold_lock
 
-__all__ = ["Backend", "Box", "build", "default_settings", "suites"]
+__all__ = ["Backend", "Box", "build", "default_settings", "keep", "suites"]
 
 
 def suites() -> tuple[str, ...]:
@@ -73,6 +73,33 @@ def build(
         notify(Event(stage="box", message=f"Packing the box for {backend}", fraction=0.95))
         sha256 = packing.pack(image, image_format, backend, suite, work / catalogue.BOX_FILE, log)
         store(work, where, suite=suite, backend=backend, sha256=sha256)
+    return _made(where, notify)
+
+
+def keep(testbed: Testbed, machine: Machine, *, state: StateFolder, notify: Notify) -> Box:
+    """Turn a provisioned machine's disk into a box without its identities; the machine is halted for it.
+
+    Raises:
+        UsageError: the machine is not one of rtlab's libvirt machines.
+        HostUnfit: needs root, or tools are missing.
+        MachineUnreachable, CommandFailed: the machine does not halt.
+    """
+    if testbed.details.get("backend") != "libvirt":
+        raise UsageError(
+            f"{machine.name} is not a libvirt machine of rtlab; only those can be kept as a box.",
+            remedy="Make one with `rtlab up --provider libvirt`.",
+        )
+    mmdebstrap.check_host()
+    suite = profile.load(testbed.profile).suite
+    boxes = cache.folder("boxes")
+    with workspace(boxes / f"{suite}-libvirt-of-{testbed.id}-{machine.name}") as (work, log):
+        image = work / "disk.image"
+        keeping.copy_disk(testbed, machine, image, log, notify)
+        keeping.anonymize(image, suite, log, notify)
+        notify(Event(stage="box", message="Packing the box for libvirt", fraction=0.8))
+        sha256 = packing.pack(image, "raw", "libvirt", suite, work / catalogue.BOX_FILE, log)
+        where = boxes / f"{suite}-libvirt-kept-{sha256[:16]}"
+        store(work, where, suite=suite, backend="libvirt", sha256=sha256, provisioned=True)
     return _made(where, notify)
 
 

@@ -96,7 +96,9 @@ def find(where: Path) -> Box | None:
         suite, backend, sha256 = facts["suite"], facts["backend"], facts["sha256"]
         provisioned = bool(facts["provisioned"])
     except (ValueError, KeyError) as error:
-        raise StoreError(f"{file} is damaged: {error}.", remedy=f"Remove the folder {where}; the box is made again.") from error
+        raise StoreError(
+            f"{file} is damaged: {error}.", remedy=f"Remove the folder {where}; the box is made again."
+        ) from error
     box = Box(
         name=f"rtlab/{suite}" + ("-provisioned" if provisioned else ""),
         version=version(sha256),

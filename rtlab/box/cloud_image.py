@@ -23,7 +23,10 @@ def build_disk(suite: str, settings: Mapping[str, Any], image: Path, notify: Not
     """
     for name in ("url", "sha256"):
         if not settings.get(name):
-            raise ConfigError(f"The profile's box for {suite} has no `{name}`.", remedy="Both url and sha256 are needed.")
+            raise ConfigError(
+                f"No `{name}` is pinned for the cloud image of {suite}.",
+                remedy="A profile's [box] needs url and sha256; a checksum that upstream signs lies beside the image.",
+            )
     if shutil.which("qemu-img") is None:
         raise HostUnfit("qemu-img is missing.", remedy="sudo apt-get install qemu-utils")
     source = fetch(str(settings["url"]), str(settings["sha256"]), notify, stage="box")

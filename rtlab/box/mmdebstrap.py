@@ -77,7 +77,7 @@ def build_disk(suite: str, settings: Mapping[str, Any], image: Path, notify: Not
     free = shutil.disk_usage(image.parent).free
     if free < NEEDS_FREE_BYTES:
         raise HostUnfit(
-            f"Only {format_bytes(free)} are free in {image.parent}; building a box takes {format_bytes(NEEDS_FREE_BYTES)}.",
+            f"Only {format_bytes(free)} are free in {image.parent}; a box takes {format_bytes(NEEDS_FREE_BYTES)}.",
             remedy="Free some space, or set RTLAB_CACHE to a folder on a larger disk.",
         )
     identity = str(uuid.uuid4())
@@ -124,9 +124,7 @@ def _install(
         atomic.write_bytes(extra / name, content.encode(), mode)
     # From this machine's mirror; the box itself then names the public servers only.
     sources = work / "sources.list"
-    atomic.write_bytes(
-        sources, apt_sources.one_line_style(apt_sources.of_this_machine(suite), suite).encode(), 0o600
-    )
+    atomic.write_bytes(sources, apt_sources.one_line_style(apt_sources.of_this_machine(suite), suite).encode(), 0o600)
     packages = (*PACKAGES, *settings.get("packages", ()))
     chatter = work / "mmdebstrap.log"
     argv = [
@@ -153,9 +151,7 @@ def _install(
         _explain(suite, result.exit_status, text, log)
     notify(Event(stage="box", message="Setting the system up", fraction=0.9))
     for unit_argv in (("enable", *overlay.ENABLED_UNITS), ("mask", *overlay.MASKED_UNITS)):
-        run_checked(
-            ("chroot", str(root), "systemctl", *unit_argv), timeout_s=120, doing="choose the services", log=log
-        )
+        run_checked(("chroot", str(root), "systemctl", *unit_argv), timeout_s=120, doing="choose the services", log=log)
     forget_identity(root, suite)
 
 
@@ -201,11 +197,11 @@ def forget_identity(root: Path, suite: str) -> None:
 
 
 @contextmanager
-def attached(image: Path, log: Path) -> Iterator[str]:
-    """The image's partition as a loop device, released in the end whatever happens."""
+def attached(image: Path, log: Path, offset: int = PARTITION_OFFSET) -> Iterator[str]:
+    """The image's partition at ``offset`` as a loop device, released in the end whatever happens."""
     with ExitStack() as stack:
         result = run_checked(
-            ("losetup", "--find", "--show", "--offset", str(PARTITION_OFFSET), str(image)),
+            ("losetup", "--find", "--show", "--offset", str(offset), str(image)),
             timeout_s=60,
             doing="attach the disk image to a loop device",
             remedy="`losetup -a` shows which loop devices are in use.",
@@ -253,7 +249,7 @@ def _explain(suite: str, exit_status: int | None, text: str, log: Path) -> None:
     if any(mark in text for mark in ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "is not signed", "couldn't be verified")):
         raise Unsafe(
             f"The package lists for {suite} are not signed by a key that this machine trusts.\n{tail}",
-            remedy="Update the keyring (sudo apt-get install debian-archive-keyring), and see that the mirror is intact.",
+            remedy="Update the keyring (sudo apt-get install debian-archive-keyring); see that the mirror is intact.",
         )
     if "No space left on device" in text:
         raise HostUnfit(f"The disk became full while {suite} was installed.", remedy="Free some space and try again.")

@@ -18,7 +18,10 @@ LEFT_OUT = (
         f"/lib/modules/*/kernel/drivers/{name}/*"
         for name in ("gpu", "media", "infiniband", "net/wireless", "staging", "iio", "isdn", "hwmon", "bluetooth")
     ),
-    *(f"/lib/modules/*/kernel/drivers/{name}/*" for name in ("net/ethernet/mellanox", "net/ethernet/chelsio", "comedi")),
+    *(
+        f"/lib/modules/*/kernel/drivers/{name}/*"
+        for name in ("net/ethernet/mellanox", "net/ethernet/chelsio", "comedi")
+    ),
 )
 KEPT_ALL_THE_SAME = ("/usr/share/doc/*/copyright",)
 

@@ -10,7 +10,7 @@ import ipaddress
 import json
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,13 @@ TIMEOUT_S = 60.0
 POOL_PARENT = "/var/lib/libvirt/images"
 _NAME = re.compile(r"rtlab-([0-9a-f]{8})(?:-([a-z0-9-]+))?\Z")
 # libvirt's words for a domain -> MachineStatus.state.
-STATES = {"running": "running", "idle": "running", "in shutdown": "running", "paused": "paused", "pmsuspended": "paused"}
+STATES = {
+    "running": "running",
+    "idle": "running",
+    "in shutdown": "running",
+    "paused": "paused",
+    "pmsuspended": "paused",
+}
 
 
 def virsh(*argv: str, log: Path | None = None, stdin: bytes = b"") -> CommandResult:
@@ -151,7 +157,9 @@ def choose_subnet(testbed_id: str, taken: Iterable[str]) -> ipaddress.IPv4Networ
 
 def routed_subnets() -> tuple[str, ...]:
     """Networks that this machine has routes or addresses in, the default route left out."""
-    routes = json.loads(run_checked(("ip", "-4", "-json", "route", "show", "table", "all"), timeout_s=20).stdout or b"[]")
+    routes = json.loads(
+        run_checked(("ip", "-4", "-json", "route", "show", "table", "all"), timeout_s=20).stdout or b"[]"
+    )
     return tuple(r["dst"] for r in routes if r.get("dst") not in (None, "default", "0.0.0.0/0"))
 
 

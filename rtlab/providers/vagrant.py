@@ -45,7 +45,7 @@ REMOVE_ATTEMPTS = 4
 BOX_DISK_GB = 10
 
 
-class WatchedVagrant(Vagrant):  # type: ignore[misc]
+class WatchedVagrant(Vagrant):
     """python-vagrant whose every call runs in a process group of its own, under a time limit, with its output kept.
 
     Without this, an interrupted or hanging ``vagrant`` leaves its Ruby processes behind, and errors come without text.
@@ -61,7 +61,8 @@ class WatchedVagrant(Vagrant):  # type: ignore[misc]
             # Growing a disk is behind this flag up to Vagrant 2.3; later ones ignore it.
             "VAGRANT_EXPERIMENTAL": "disks",
         }
-        super().__init__(root=str(folder), env={**os.environ, **environment})
+        environment = {**os.environ, **environment}
+        super().__init__(root=str(folder), env=environment)  # type: ignore[no-untyped-call]
         self.log = log
         self.timeout_s = timeout_s
 
@@ -72,13 +73,16 @@ class WatchedVagrant(Vagrant):  # type: ignore[misc]
         return self._watched(args).text()
 
     def _watched(self, args: Sequence[str | None]) -> CommandResult:
-        command = cast(list[str], self._make_vagrant_command([a for a in args if a is not None]))
+        command = cast(
+            list[str],
+            self._make_vagrant_command([a for a in args if a is not None]),  # type: ignore[no-untyped-call]
+        )
         result = run(command, timeout_s=self.timeout_s, env=self.env, cwd=Path(self.root), log=self.log)
         if not result.ok:
             ended = f"after {self.timeout_s:.0f} s" if result.timed_out else f"with status {result.exit_status}"
             raise CommandFailed(
                 f"`vagrant {' '.join(command[1:])}` failed {ended}:\n{result.tail(12)}",
-                remedy=f"Its whole output: {self.log}. What was made stays; `rtlab up` goes on, `rtlab teardown` removes it.",
+                remedy=f"Its output: {self.log}. What was made stays; `rtlab up` goes on, `rtlab teardown` removes it.",
                 argv=command,
                 exit_status=result.exit_status,
                 output_tail=result.tail(),
@@ -141,7 +145,7 @@ class VagrantProvider:
         for machine in data["machines"]:
             state.note("intend", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
         notify(Event(stage="machines", message=f"Starting {settings.machines} machines with {backend} ({accel})"))
-        vagrant.up(provider=backend, provision=False)
+        vagrant.up(provider=backend, provision=False)  # type: ignore[no-untyped-call]
         for machine in data["machines"]:
             state.note("have", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
         testbed = _testbed(data, testbed_id, profile, settings, state)
@@ -340,9 +344,8 @@ def _log(state: StateFolder) -> Path:
 def _backend_name(settings: TestbedSettings) -> str:
     if shutil.which("vagrant") is None:
         raise HostUnfit("Vagrant is not installed.", remedy="`rtlab doctor --fix` installs it.")
-    if settings.backend != "auto":
-        backend = settings.backend
-    else:
+    backend = str(settings.backend)
+    if backend == "auto":
         backend = "virtualbox" if _reachable(virtualbox) else "libvirt"
     if backend == "virtualbox" and not _reachable(virtualbox):
         raise HostUnfit(

@@ -27,8 +27,8 @@ def answers() -> bool:
 
 
 def parse_machines(text: str) -> dict[str, str]:
-    """``VBoxManage list vms`` -> name -> uuid. VirtualBox writes a machine whose folder is lost as ``<inaccessible>``."""
-    return {name: uuid for name, uuid in re.findall(r'^"(.*)" \{([0-9a-f-]{36})\}\s*$', text, re.M)}
+    """``VBoxManage list vms`` -> name -> uuid. A machine whose folder is lost is called ``<inaccessible>`` there."""
+    return dict(re.findall(r'^"(.*)" \{([0-9a-f-]{36})\}\s*$', text, re.M))
 
 
 def machines() -> dict[str, str]:
