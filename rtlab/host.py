@@ -400,7 +400,7 @@ def _netns(programs: Mapping[str, str]) -> bool:
     if "unshare" not in programs:
         return False
     sudo = ("sudo", "-n", "--") if os.geteuid() != 0 and "sudo" in programs else ()
-    return _run((*sudo, programs["unshare"], "--net", "--mount", "true")) is not None
+    return _run((*sudo, programs["unshare"], "--net", "--mount", "--propagation", "unchanged", "true")) is not None
 
 
 def _module_there(name: str) -> bool:
