@@ -34,7 +34,7 @@ from rtlab.model import (
 from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
 from rtlab.store import Campaign
-from rtlab.units import format_bytes, format_duration
+from rtlab.units import format_bytes, format_duration, format_number, from_base
 
 # Repeated blocks may add this share of the planned ones, rounded up (measurement.md §3).
 EXTRA_BLOCKS = 0.2
@@ -475,7 +475,7 @@ class Bench:
             self.notify(
                 Event(
                     stage="trial",
-                    message=f"trial {trial.number} ({trial.experiment} {trial.arm}) {record.outcome.value}: {record.reason}",
+                    message=f"trial {trial.number} ({_what(trial)}) {record.outcome.value}: {record.reason}",
                     machine=trial.machine,
                     level="warning",
                 )
@@ -488,7 +488,7 @@ class Bench:
             self.notify(
                 Event(
                     stage="trial",
-                    message=f"trial {trial.number} ({trial.experiment} {trial.arm}) cannot be parsed: {error.message}",
+                    message=f"trial {trial.number} ({_what(trial)}) cannot be parsed: {error.message}",
                     machine=trial.machine,
                     level="warning",
                 )
@@ -497,8 +497,6 @@ class Bench:
         primary = next((m for m in experiment.metrics if m.primary), None)
         values = [o.value for o in observed if primary and o.metric == primary.name and o.value is not None]
         if primary and values:
-            from rtlab.units import format_number, from_base
-
             shown = format_number(from_base(values[-1], primary.shown_unit), 3)
             self._last = f" · last: {trial.experiment} {trial.arm} {shown} {primary.shown_unit}"
 
@@ -513,3 +511,7 @@ class Bench:
             repeated_blocks=len({t.block for t in trials if t.repeats is not None}),
             short_of_blocks=len(short) if self.spec.design != "paper" else 0,
         )
+
+
+def _what(trial: Trial) -> str:
+    return f"{trial.experiment} {trial.arm}"

@@ -1,0 +1,137 @@
+"""boot (Table I): the time until a container serves its page.
+
+Default design: through the engine's socket, phase by phase, on the machine's own clock: request, created, started,
+first page (HTTP 200 with the right body), stopped, removed; the first start after a boot (cold) apart from later
+ones. The same through the docker command line, and a null driver that makes no container, whose time is the harness's
+own. Paper's design: 15 starts by `docker run -d` after one boot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtlab.counters import section
+from rtlab.errors import ParseError
+from rtlab.model import (
+    CampaignSpec,
+    Design,
+    Json,
+    Machine,
+    Metric,
+    Observation,
+    RawOutput,
+    Runtime,
+    Trial,
+)
+from rtlab.parameters import LIMITS, PAGE, Parameter, Parameters
+
+_PARAMETERS = Parameters(
+    (
+        *PAGE,
+        *LIMITS,
+        Parameter(key="starts", default=5, paper=0, minimum=0, maximum=1000, about="starts through the socket"),
+        Parameter(key="cli_starts", default=2, paper=15, minimum=0, maximum=1000, about="starts by docker run -d"),
+        Parameter(key="null_starts", default=5, minimum=0, maximum=1000, about="rounds of the null driver"),
+    )
+)
+_NS = 1e-9
+# Metric -> (list of starts, phase), both as the probe names them.
+_SOURCES = {
+    "first_page_s": ("socket", "first_page_ns"),
+    "cold_first_page_s": ("socket", "first_page_ns"),
+    "created_s": ("socket", "created_ns"),
+    "started_s": ("socket", "started_ns"),
+    "stop_s": ("socket", "stop_ns"),
+    "remove_s": ("socket", "remove_ns"),
+    "cli_returned_s": ("cli", "returned_ns"),
+    "cli_first_page_s": ("cli", "first_page_ns"),
+    "null_s": ("null", "calls_ns"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """See the module; the Protocol is ``rtlab.model.Experiment``."""
+
+    name: str = "boot"
+    title: str = "Container boot"
+    summary: str = "Time from the request until the container's page is served."
+    order: int = 2
+    metrics: tuple[Metric, ...] = (
+        Metric(
+            name="first_page_s",
+            title="first page, warm",
+            unit="s",
+            better="lower",
+            primary=True,
+            paper=("I", "average_time"),
+        ),
+        Metric(name="cold_first_page_s", title="first page, first start after the boot", unit="s", better="lower"),
+        Metric(name="created_s", title="created", unit="s", better="lower"),
+        Metric(name="started_s", title="started", unit="s", better="lower"),
+        Metric(name="stop_s", title="stop", unit="s", better="lower"),
+        Metric(name="remove_s", title="remove", unit="s", better="lower"),
+        Metric(name="cli_returned_s", title="docker run -d returned", unit="s", better="lower"),
+        Metric(name="cli_first_page_s", title="first page, by docker run -d", unit="s", better="lower"),
+        Metric(name="null_s", title="the harness's own calls", unit="s", better="lower"),
+    )
+
+    def defaults(self, design: Design) -> Mapping[str, Json]:
+        return _PARAMETERS.defaults(design)
+
+    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
+        problems = _PARAMETERS.problems(parameters)
+        if not problems and parameters.get("starts", 5) == 1:
+            return ("starts = 1: the first start after a boot is cold and counted apart; use 2 or more, or 0",)
+        if not problems and not parameters.get("starts", 5) and not parameters.get("cli_starts", 2):
+            return ("starts = 0 and cli_starts = 0: nothing would be measured; set one of them",)
+        return problems
+
+    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
+        return 64 * 1024 * 1024
+
+    def duration_s(self, parameters: Mapping[str, Json]) -> float:
+        return 2.5 * float(parameters["starts"] + parameters["cli_starts"])
+
+    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
+        return dict(spec.parameters[self.name])
+
+    def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
+        found: list[Observation] = []
+        for metric in self.metrics:
+            driver, phase = self._source(metric, parameters)
+            values = _phases(raw, driver, phase)
+            # In the default design the first start after a boot is cold: its own metric, never pooled.
+            cold_apart = driver == "socket" and metric.name in ("first_page_s", "cold_first_page_s")
+            if cold_apart:
+                values = values[:1] if metric.name == "cold_first_page_s" else values[1:]
+            found += [
+                Observation(trial=raw.record.trial, metric=metric.name, value=value, unit="s", index=index)
+                for index, value in enumerate(values)
+            ]
+        return tuple(found)
+
+    @staticmethod
+    def _source(metric: Metric, parameters: Mapping[str, Json]) -> tuple[str, str]:
+        """The paper's 15 starts go through the command line, so there its first page is that of `docker run`."""
+        driver, phase = _SOURCES[metric.name]
+        if metric.name == "first_page_s" and not parameters.get("starts"):
+            return "cli", phase
+        return driver, phase
+
+
+def _phases(raw: RawOutput, driver: str, phase: str) -> list[float]:
+    starts = section(raw.probe, "measured", driver)
+    if not isinstance(starts, list):
+        raise ParseError(f"The probe's measured.{driver} is no list of starts.")
+    values = []
+    for start in starts:
+        nanoseconds = start.get(phase) if isinstance(start, dict) else None
+        if isinstance(nanoseconds, bool) or not isinstance(nanoseconds, int) or nanoseconds <= 0:
+            raise ParseError(f"A start through {driver} has no {phase}: {str(start)[:80]}")
+        values.append(nanoseconds * _NS)
+    return values
+
+
+EXPERIMENT = Boot()

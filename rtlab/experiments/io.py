@@ -1,0 +1,146 @@
+"""io (Table II): Bonnie++ in the container, on its root file system.
+
+The paper: 2 GB of file, "without write buffering" (`-b`), no file creation test. `-r` is needed because the file is
+smaller than twice the memory: what is measured then is mostly the page cache, and the report says so. In the default
+design the per-character tests are left out (`-f`): Table II does not have them, and they take most of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtlab import bonnie
+from rtlab.bonnie import Rate
+from rtlab.errors import ParseError
+from rtlab.model import (
+    CampaignSpec,
+    Design,
+    Json,
+    Machine,
+    Metric,
+    Observation,
+    RawOutput,
+    Runtime,
+    Trial,
+)
+from rtlab.parameters import LIMITS, Parameter, Parameters
+from rtlab.units import MIB
+
+_PARAMETERS = Parameters(
+    (
+        *LIMITS,
+        Parameter(key="size_mb", default=2048, minimum=16, maximum=1 << 20, about="Bonnie++ -s: file size, MiB"),
+        Parameter(
+            key="ram_mb",
+            default=1024,
+            minimum=0,
+            maximum=1 << 20,
+            about="Bonnie++ -r; at most half of size_mb, 0: -r 0",
+        ),
+        Parameter(
+            key="skip_per_character", default=True, paper=False, about="Bonnie++ -f: leave out the per-character tests"
+        ),
+        Parameter(key="folder", default="/tmp", about="Bonnie++ -d: folder in the container"),
+    )
+)
+_PAPER_MB = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Io:
+    """See the module; the Protocol is ``rtlab.model.Experiment``."""
+
+    name: str = "io"
+    title: str = "Block I/O"
+    summary: str = "Bonnie++: sequential block output and input, random seeks."
+    order: int = 9
+    metrics: tuple[Metric, ...] = (
+        Metric(
+            name="put_block_bytes_per_s",
+            title="sequential output, block",
+            unit="B/s",
+            display_unit="K/s",
+            better="higher",
+            primary=True,
+            paper=("II", "sequential_output_block"),
+        ),
+        Metric(
+            name="put_block_cpu_percent",
+            title="sequential output, CPU",
+            unit="%",
+            paper=("II", "sequential_output_block_cpu"),
+        ),
+        Metric(
+            name="get_block_bytes_per_s",
+            title="sequential input, block",
+            unit="B/s",
+            display_unit="K/s",
+            better="higher",
+            paper=("II", "sequential_input_block"),
+        ),
+        Metric(
+            name="get_block_cpu_percent",
+            title="sequential input, CPU",
+            unit="%",
+            paper=("II", "sequential_input_block_cpu"),
+        ),
+        Metric(name="seeks_per_s", title="random seeks", unit="1/s", better="higher", paper=("II", "random_seeks")),
+    )
+
+    def defaults(self, design: Design) -> Mapping[str, Json]:
+        return _PARAMETERS.defaults(design)
+
+    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
+        found = list(_PARAMETERS.problems(parameters))
+        if not found:
+            merged = {**self.defaults("default"), **parameters}
+            if "ram_mb" in parameters and 2 * merged["ram_mb"] > merged["size_mb"]:
+                found.append(
+                    f"ram_mb = {merged['ram_mb']}: Bonnie++ wants a file of at least twice that; "
+                    f"at most {merged['size_mb'] // 2} is allowed with size_mb = {merged['size_mb']}"
+                )
+            folder = merged["folder"]
+            if not folder.startswith("/") or any(c in folder for c in "\0\n"):
+                found.append(f"folder = {folder!r}: an absolute path in the container is allowed")
+        return tuple(found)
+
+    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
+        # The file, what a copy-on-write layer may add, and room for the engine.
+        return int(parameters["size_mb"]) * MIB + 256 * MIB
+
+    def duration_s(self, parameters: Mapping[str, Json]) -> float:
+        per_mb = 0.015 if parameters["skip_per_character"] else 0.05
+        return 3.0 + per_mb * float(parameters["size_mb"])
+
+    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
+        parameters = dict(spec.parameters[self.name])
+        ram_mb = min(int(parameters["ram_mb"]), int(parameters["size_mb"]) // 2)
+        command = ["bonnie++", "-d", parameters["folder"], "-s", str(parameters["size_mb"]), "-r", str(ram_mb)]
+        if parameters["skip_per_character"]:
+            command.append("-f")
+        # -m: otherwise the container's host name would stand in the output.
+        return {**parameters, "command": [*command, "-b", "-n", "0", "-u", "root", "-q", "-m", "rtlab"]}
+
+    def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
+        result = bonnie.parse(raw.stdout)
+        wanted = int(parameters["size_mb"]) * MIB
+        if result.file_size_bytes != wanted:
+            raise ParseError(f"Bonnie++ used a file of {result.file_size_bytes} bytes, not of {wanted}.")
+        label = "" if parameters["size_mb"] == _PAPER_MB else f"file of {parameters['size_mb']} MiB, not 2 GB"
+        values: tuple[tuple[str, Rate, float | None], ...] = (
+            ("put_block_bytes_per_s", result.put_block, result.put_block.value),
+            ("put_block_cpu_percent", result.put_block, result.put_block.cpu_percent),
+            ("get_block_bytes_per_s", result.get_block, result.get_block.value),
+            ("get_block_cpu_percent", result.get_block, result.get_block.cpu_percent),
+            ("seeks_per_s", result.seeks, result.seeks.value),
+        )
+        units = {metric.name: metric.unit for metric in self.metrics}
+        found = []
+        for name, rate, value in values:
+            note = "too fast to tell" if rate.censored else "not taken" if value is None else label
+            found.append(Observation(trial=raw.record.trial, metric=name, value=value, unit=units[name], note=note))
+        return tuple(found)
+
+
+EXPERIMENT = Io()

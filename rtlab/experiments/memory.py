@@ -1,0 +1,154 @@
+"""memory (Table IV): the machine's memory, and what one more idle container takes.
+
+Table IV's columns are read at the end of the window (or at a fixed uptime): `used` is total − free − buffers −
+cached, as the paper's psutil had it, to the byte; psutil's own `used`, which changed in 7.1, is kept beside it. The
+metric on which a verdict is given is the slope of memory over the number of idle containers, by the proportional set
+size of everything that they need; two other meters (their cgroups; the fall of MemAvailable) stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rtlab import counters
+from rtlab.errors import ParseError
+from rtlab.model import (
+    CampaignSpec,
+    Design,
+    Json,
+    Machine,
+    Metric,
+    Observation,
+    RawOutput,
+    Runtime,
+    Trial,
+)
+from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
+from rtlab.units import MIB
+
+_PARAMETERS = Parameters(
+    (
+        *WINDOW,
+        *LIMITS,
+        Parameter(
+            key="containers",
+            default=[1, 2, 5, 10, 20],
+            paper=[],
+            minimum=1,
+            maximum=500,
+            about="numbers of idle containers at which memory is read",
+        ),
+        Parameter(key="settle_s", default=1.0, minimum=0, maximum=600, about="pause before each such reading"),
+    )
+)
+_METERS = {"container_pss_bytes": "pss_bytes", "container_cgroup_bytes": "cgroup_bytes"}
+_FALL = "available_fall_bytes"
+# The three meters should agree within this share (measurement.md §2).
+AGREEMENT = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """See the module; the Protocol is ``rtlab.model.Experiment``."""
+
+    name: str = "memory"
+    title: str = "Memory"
+    summary: str = "System-wide memory, and memory per idle container by three meters."
+    order: int = 1
+    metrics: tuple[Metric, ...] = (
+        Metric(
+            name="container_pss_bytes",
+            title="per idle container (PSS)",
+            unit="B",
+            display_unit="MiB",
+            better="lower",
+            primary=True,
+        ),
+        Metric(
+            name="container_cgroup_bytes",
+            title="per idle container (cgroup)",
+            unit="B",
+            display_unit="MiB",
+            better="lower",
+            positive=False,
+        ),
+        Metric(
+            name="container_available_bytes",
+            title="per idle container (fall of MemAvailable)",
+            unit="B",
+            display_unit="MiB",
+            better="lower",
+            positive=False,
+        ),
+        Metric(name="fixed_pss_bytes", title="fixed part (PSS)", unit="B", display_unit="MiB", positive=False),
+        *(
+            Metric(name=f"{name}_bytes", title=f"system, {name}", unit="B", display_unit="MB", paper=("IV", name))
+            for name in ("total", "used", "free", "active", "buffers", "cached")
+        ),
+    )
+
+    def defaults(self, design: Design) -> Mapping[str, Json]:
+        return _PARAMETERS.defaults(design)
+
+    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
+        found = list(_PARAMETERS.problems(parameters))
+        steps = parameters.get("containers", [1, 2])
+        if not found and (any(not isinstance(n, int) for n in steps) or len(set(steps)) == 1):
+            found.append(f"containers = {list(steps)!r}: at least two different whole numbers are allowed, or none")
+        return tuple(found)
+
+    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
+        return 64 * MIB
+
+    def duration_s(self, parameters: Mapping[str, Json]) -> float:
+        steps = parameters["containers"]
+        density = 0.7 * max(steps, default=0) + len(steps) * float(parameters["settle_s"])
+        return float(parameters["uptime_s"] or parameters["window_s"]) + 4.0 + density
+
+    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
+        return dict(spec.parameters[self.name])
+
+    def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
+        steps = counters.section(raw.probe, "measured", "density", "steps")
+        if not isinstance(steps, list) or len(steps) != len(parameters["containers"]):
+            raise ParseError(f"The probe read {len(steps)} of {len(parameters['containers'])} steps.")
+        slopes: dict[str, float | None] = dict.fromkeys((*_METERS, "container_available_bytes"))
+        fixed: float | None = None
+        if steps:
+            counts = [counters.number(step, "containers") for step in steps]
+            for name, key in (*_METERS.items(), ("container_available_bytes", _FALL)):
+                values = [step.get(key) for step in steps]
+                if None not in values:
+                    slope, intercept = line(counts, [counters.number(step, key) for step in steps])
+                    slopes[name] = slope
+                    fixed = intercept if key == "pss_bytes" else fixed
+
+        def value(metric: Metric) -> float | None:
+            if metric.name in slopes:
+                return slopes[metric.name]
+            if metric.name == "fixed_pss_bytes":
+                return fixed
+            assert metric.paper is not None
+            if metric.paper[1] == "used":
+                return counters.number(raw.probe, "measured", "after", "memory_used_by_the_paper_bytes")
+            return counters.number(raw.probe, "measured", "after", "memory_bytes", metric.paper[1])
+
+        return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
+
+
+def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:
+    """Slope and intercept of the least-squares line.
+
+    Raises:
+        ParseError: all x are equal.
+    """
+    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
+    spread = sum((a - mean_x) ** 2 for a in x)
+    if spread == 0:
+        raise ParseError("A slope needs two different numbers of containers.")
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / spread
+    return slope, mean_y - slope * mean_x
+
+
+EXPERIMENT = Memory()

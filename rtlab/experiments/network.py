@@ -1,0 +1,128 @@
+"""network (Table V): the machine's network counters around one page, then request-response time and transfer.
+
+The peer is native and local: a server of the probe's on the bridge's own address, so that nothing leaves the machine;
+an external page is fetched only when `url` names one. Counters are system-wide, as the paper prints them (loopback
+and virtual interfaces included). The metric on which a verdict is given is the time from one small request's arrival
+at the native peer to the next one's, over one kept connection: a whole request and response, on the machine's one
+clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtlab import counters
+from rtlab.model import (
+    CampaignSpec,
+    Design,
+    Json,
+    Machine,
+    Metric,
+    Observation,
+    RawOutput,
+    Runtime,
+    Trial,
+)
+from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
+from rtlab.units import MIB
+
+_PARAMETERS = Parameters(
+    (
+        *WINDOW,
+        *LIMITS,
+        Parameter(key="url", default="", about="the page to fetch; empty: the local mirror"),
+        Parameter(
+            key="page_bytes",
+            default=1_200_000,
+            minimum=1,
+            maximum=1 << 30,
+            about="size of the mirror's page: about what the paper's counters received",
+        ),
+        Parameter(
+            key="requests",
+            default=200,
+            paper=0,
+            minimum=0,
+            maximum=100_000,
+            about="small requests, in a row",
+        ),
+        Parameter(
+            key="big_bytes", default=64 * MIB, paper=0, minimum=0, maximum=1 << 34, about="size of the one transfer"
+        ),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """See the module; the Protocol is ``rtlab.model.Experiment``."""
+
+    name: str = "network"
+    title: str = "Network"
+    summary: str = "System-wide network counters around one page; request time and transfer rate to a native peer."
+    order: int = 4
+    metrics: tuple[Metric, ...] = (
+        Metric(
+            name="request_s",
+            title="request and response",
+            unit="s",
+            display_unit="ms",
+            better="lower",
+            primary=True,
+        ),
+        Metric(
+            name="transfer_bytes_per_s",
+            title="transfer to the container",
+            unit="B/s",
+            display_unit="MiB/s",
+            better="higher",
+        ),
+        Metric(name="bytes_sent", title="system, bytes sent", unit="B", paper=("V", "bytes_sent"), positive=False),
+        Metric(name="bytes_recv", title="system, bytes received", unit="B", paper=("V", "bytes_recv"), positive=False),
+        Metric(
+            name="packets_sent", title="system, packets sent", unit="1", paper=("V", "packets_sent"), positive=False
+        ),
+        Metric(
+            name="packets_recv", title="system, packets received", unit="1", paper=("V", "packets_recv"), positive=False
+        ),
+    )
+
+    def defaults(self, design: Design) -> Mapping[str, Json]:
+        return _PARAMETERS.defaults(design)
+
+    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
+        found = list(_PARAMETERS.problems(parameters))
+        url = parameters.get("url", "")
+        if not found and url and (not url.startswith(("http://", "https://")) or any(c in url for c in '"\\\n\r ')):
+            found.append(f"url = {url!r}: an http:// or https:// address is allowed, or nothing")
+        if not found and parameters.get("requests", 2) == 1:
+            found.append("requests = 1: times between requests need two or more; or 0 for none")
+        return tuple(found)
+
+    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
+        return 64 * MIB
+
+    def duration_s(self, parameters: Mapping[str, Json]) -> float:
+        return float(parameters["uptime_s"] or parameters["window_s"]) + 5.0 + 0.005 * float(parameters["requests"])
+
+    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
+        return dict(spec.parameters[self.name])
+
+    def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
+        def value(metric: Metric) -> float | None:
+            if metric.paper is not None:
+                return counters.change(raw, parameters, "network", metric.paper[1])
+            if metric.name == "request_s":
+                if not parameters["requests"]:
+                    return None
+                return counters.number(raw.probe, "measured", "latency", "median_ns") * 1e-9
+            if not parameters["big_bytes"]:
+                return None
+            elapsed_s = counters.number(raw.probe, "measured", "transfer", "elapsed_ns") * 1e-9
+            return counters.number(raw.probe, "measured", "transfer", "bytes") / elapsed_s
+
+        return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
+
+
+EXPERIMENT = Network()
