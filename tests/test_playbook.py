@@ -268,6 +268,7 @@ def test_expected_tasks_counts_the_roles_of_the_runtimes() -> None:
     more = playbook.expected_tasks(content.root(), "site.yml", [Machine(name="a", runtimes=("runc", "gvisor"))])
 
     assert 20 < few < more
+    assert playbook.expected_tasks(content.root(), "verify.yml", [Machine(name="a", runtimes=("runc",))]) < few
 
 
 def test_runs_in_an_environment_of_its_own() -> None:
