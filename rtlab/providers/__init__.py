@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +10,9 @@ from rtlab.config import TestbedSettings
 from rtlab.model import Machine, Notify, Shell, Testbed
 from rtlab.profile import Profile
 from rtlab.state import StateFolder
+
+# python-vagrant warns on import where there is no Vagrant; rtlab says so itself, to whoever asks for its machines.
+logging.getLogger("vagrant").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
