@@ -275,7 +275,9 @@ class _Reader:
                 self._unknown(f"experiments.{name}.{key}", key, tuple(defaults), "parameter")
             if not unknown:
                 for problem in experiment.problems({**defaults, **values}):
-                    self.problems.append(f"{self._place(f'experiments.{name}')}: {problem}")
+                    mine = [k for k in values if f"experiments.{name}.{k}" in self.overrides and k in problem]
+                    place = f"--set {name}" if mine else self._place(f"experiments.{name}")
+                    self.problems.append(f"{place}: {problem}.")
         return parameters
 
     # ------------------------------------------------------------- values that only other values decide
@@ -333,7 +335,7 @@ class _Reader:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         place = self._place(dotted)
-        if dotted.startswith("experiments.") and dotted in self.overrides:
+        if any(f"{given}.".startswith(f"{dotted}.") for given in self.overrides if given.startswith("experiments.")):
             place = "--set"
         self.problems.append(f"{place}: there is no {kind} {name[:60]!r}.{hint} Known: {_list(known)}.")
 
@@ -558,5 +560,5 @@ def _parameters_of(name: str, config: Config) -> dict[str, Any]:
     problems = experiment.problems(merged)
     if problems:
         where = config.source or "the command line"
-        raise ConfigError("\n".join(f"{where}: experiments.{name}: {problem}" for problem in problems))
+        raise ConfigError("\n".join(f"{where}: experiments.{name}: {problem}." for problem in problems))
     return merged

@@ -28,7 +28,7 @@ class Io:
 
     def problems(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
         size = parameters["size_mb"]
-        return () if isinstance(size, int) and size > 0 else (f"size_mb = {size!r}: must be a whole number above 0.",)
+        return () if isinstance(size, int) and size > 0 else (f"size_mb = {size!r}: must be a whole number above 0",)
 
 
 class Boot(Io):
@@ -164,6 +164,20 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, text: str, 
 
     assert told in found
     assert str(tmp_path / "rtlab.toml") in found
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"io": {"size": 1}}, "--set: there is no parameter 'size'. Did you mean 'size_mb'?"),
+        ({"oi": {"size_mb": 1}}, "--set: there is no experiment 'oi'. Did you mean 'io'?"),
+        ({"io": {"size_mb": 0}}, "--set io: size_mb = 0: must be a whole number above 0."),
+    ],
+)
+def test_a_wrong_parameter_given_as_an_option_is_named_as_one(tmp_path: Path, given: dict[str, Any], told: str) -> None:
+    (found,) = problems(tmp_path, "[experiments.io]\nsize_mb = 512\n", {"experiments": given})
+
+    assert found.startswith(told)
 
 
 @pytest.mark.parametrize("content", [b"[campaign\n", b"\xff\xfe", b"a = 1\na = 2\n"])
