@@ -1,8 +1,8 @@
 """The plan of a campaign: every trial, in order, before the first runs. Pure: the same seed gives the same plan.
 
 Default design (measurement.md §1, §4.2): blocks, in which every arm comes once, in random order. On two machines the
-arms swap machines between blocks; every four blocks hold each combination (baseline's machine × which arm goes first) once,
-shuffled. Paper's design: all trials of one runtime, then of the other, each after a boot of its own.
+arms swap machines between blocks; every four blocks hold each combination (baseline's machine × which arm goes first)
+once, shuffled. Paper's design: all trials of one runtime, then of the other, each after a boot of its own.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Dict, List, Optional
 
 SCHEMA = 1
 VERSION = "1"
@@ -243,7 +244,8 @@ def steal_s():
 
 def kernel_messages(after):
     """(sequence number of the last message, texts of messages after ``after``), at most 50."""
-    last, texts = after, []
+    last = after
+    texts = []  # type: List[str]
     try:
         descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -520,7 +522,7 @@ def evidence(cid, pid, inside_boot_id, inside_version):
     return found
 
 
-_digests = {}
+_digests = {}  # type: Dict[str, Optional[str]]
 
 
 def digest_of(path):
@@ -774,7 +776,7 @@ def run_boot(trial):
     """Starts: through the socket with every phase, through the command line, and a null driver without a container."""
     wanted = trial.parameters["page_sha256"]
     port = int(trial.parameters["page_port"])
-    result = {"socket": [], "cli": [], "null": []}
+    result = {"socket": [], "cli": [], "null": []}  # type: Dict[str, List[Dict[str, int]]]
     interfaces = "*" if trial.request.get("netns") else "docker0"
     with QuickNeighbours(interfaces):
         for number in range(int(trial.parameters["starts"])):
@@ -1014,7 +1016,7 @@ def run_memory(trial):
     settle = float(trial.parameters["settle_s"])
     time.sleep(settle)
     idle = meminfo()["MemAvailable"]
-    running = []
+    running = []  # type: List[str]
     for target in steps:
         while len(running) < target:
             cid = trial.started("httpd")
@@ -1355,7 +1357,8 @@ def ready(request):
         if high:
             missing.append("pressure on %s" % ", ".join(high))
     else:
-        running = int(re.search(r"^procs_running (\d+)", read("/proc/stat"), re.M).group(1))
+        match = re.search(r"^procs_running (\d+)", read("/proc/stat"), re.M)
+        running = int(match.group(1)) if match else 0
         if running > QUIET_PROCESSES + (os.cpu_count() or 1):
             missing.append("%d processes want a CPU" % running)
     return {"outcome": "ok", "boot_id": boot_id(), "missing": missing, "blocking": blocking}
