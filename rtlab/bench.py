@@ -47,8 +47,10 @@ REBOOT_GUESS_S = {Level.EMULATED: 120.0, Level.SIMULATED: 0.0}
 REBOOT_GUESS_ELSE_S = 45.0
 GATE_POLL_S = 2.0
 # The gate waits this long for quiet, then the trial runs and its record says how long it waited. What no trial can do
-# without (the engine, the runtime) is waited for up to the campaign's ready_timeout_s.
+# without (the engine, the runtime) is waited for up to the campaign's ready_timeout_s. On a machine that never gets
+# quiet each further wait is half as long.
 QUIET_CAP_S = 60.0
+QUIET_CAP_LEAST_S = 4.0
 
 
 # --------------------------------------------------------------------------- choosing a campaign
@@ -185,6 +187,7 @@ class Bench:
         self._shells: dict[str, Shell] = {}
         self._booted_for: dict[str, int] = {}
         self._awake: str | None = None
+        self._quiet_cap_s = dict.fromkeys(self._machines, QUIET_CAP_S)
         self._began = time.monotonic()
         self._last = ""
 
@@ -395,12 +398,13 @@ class Bench:
             waited = time.monotonic() - began
             if not state.missing:
                 return waited, state.boot_id
-            if waited > (self.spec.ready_timeout_s if state.blocking else QUIET_CAP_S):
+            if waited > (self.spec.ready_timeout_s if state.blocking else self._quiet_cap_s[machine.name]):
                 if state.blocking:
                     raise MachineUnreachable(
                         f"{machine.name} is not ready after {waited:.0f} s: {'; '.join(state.missing)}.",
                         remedy=f"`rtlab ssh {machine.name}` opens a shell there to look.",
                     )
+                self._quiet_cap_s[machine.name] = max(QUIET_CAP_LEAST_S, self._quiet_cap_s[machine.name] / 2)
                 self.notify(
                     Event(
                         stage="ready",

@@ -20,6 +20,8 @@ LEVELS = {
     "rtlab.model": 1,
     "rtlab.plugins": 2,
     "rtlab.bonnie": 2,
+    "rtlab.counters": 2,
+    "rtlab.parameters": 2,
     "rtlab.plan": 2,
     "rtlab.stats": 2,
     "rtlab.tables": 2,
@@ -100,6 +102,8 @@ def test_only_the_command_line_prints_or_exits(name: str) -> None:
     for node in ast.walk(MODULES[name]):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
+            if (name, called) == ("rtlab.virtualization", "sys.exit"):
+                continue  # it runs itself as a child process, whose exit status is the answer
             assert called not in {"print", "sys.exit", "exit", "typer.echo"}, f"{name} line {node.lineno}: {called}"
 
 
