@@ -30,6 +30,7 @@ PACKAGES = (
 MBR = ("/usr/lib/EXTLINUX/mbr.bin", "/usr/lib/syslinux/mbr/mbr.bin", "/usr/share/syslinux/mbr.bin")
 NEEDS_FREE_BYTES = 5 * GIB
 TIMEOUT_S = 3600.0
+FOLLOW_S = 0.5
 # What mmdebstrap says it does -> how far it then is, roughly.
 _STAGES = {
     "running apt-get update": 0.05,
@@ -277,7 +278,7 @@ def _following(chatter: Path, notify: Notify) -> Iterator[None]:
 
     def follow() -> None:
         seen: set[str] = set()
-        while not stop.wait(0.5):
+        while not stop.wait(FOLLOW_S):
             text = chatter.read_text(errors="replace") if chatter.exists() else ""
             for mark, fraction in _STAGES.items():
                 if mark in text and mark not in seen:

@@ -62,7 +62,7 @@ def parse_domains(text: str) -> dict[str, str]:
     """``virsh list --all`` -> name -> libvirt's word for the state (``shut off``, ``running`` …)."""
     found = {}
     for line in text.splitlines():
-        match = re.match(r"\s*(?:\d+|-)\s+(\S+)\s+(\S.*?)\s*$", line)
+        match = re.match(r"\s*(?:\d+|-)\s+(\S.*?)\s{2,}(\S.*?)\s*$", line)
         if match:
             found[match[1]] = match[2]
     return found
@@ -212,6 +212,15 @@ def ensure_pool(testbed_id: str, log: Path) -> None:
         )
     if name not in _names("pool-list"):
         virsh_checked("pool-build", name, doing="make the storage pool's folder", log=log)
+        virsh_checked("pool-start", name, doing="start the storage pool", log=log)
+
+
+def start_again(testbed_id: str, log: Path) -> None:
+    """Start the testbed's network and pool if a restart of libvirt or of this machine stopped them."""
+    name = f"rtlab-{testbed_id}"
+    if name not in _names("net-list"):
+        virsh_checked("net-start", name, doing="start the machines' network", log=log)
+    if name not in _names("pool-list"):
         virsh_checked("pool-start", name, doing="start the storage pool", log=log)
 
 

@@ -137,8 +137,14 @@ class VagrantProvider:
                     return testbed
         if backend == "libvirt":
             libvirtd.ensure(log, notify)
-        the_box = _box(settings, profile, backend, notify)
-        data = self._prepare(backend, hardware, the_box, profile, settings.machines, testbed_id, state, notify)
+        if written is not None and _all_exist(_module(backend), testbed_id, written):
+            # Halted, or libvirt was restarted: they keep their box and seed, whatever a box would be made of today.
+            data = written
+            if backend == "libvirt":
+                libvirt.start_again(testbed_id, log)
+        else:
+            the_box = _box(settings, profile, backend, notify)
+            data = self._prepare(backend, hardware, the_box, profile, settings.machines, testbed_id, state, notify)
         atomic.write_json(folder / "machines.json", data, 0o600)
         shutil.copyfile(content.root() / "Vagrantfile", folder / "Vagrantfile")
         vagrant = WatchedVagrant(folder, log, _vagrant_home(state))
@@ -419,6 +425,10 @@ def _all_running(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bo
         return False
     found = module.states(testbed_id)
     return all(found.get(m["name"]) == "running" for m in written["machines"])
+
+
+def _all_exist(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bool:
+    return {m["name"] for m in written["machines"]} <= set(module.states(testbed_id))
 
 
 def _box(settings: TestbedSettings, profile: Profile, backend: str, notify: Notify) -> Box:
