@@ -56,6 +56,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = profile.load(settings.profile)
+    provider.check(settings)
     if settings.provider != "simulated":
         _require_pins(pins, settings)
     with state.locked("rtlab up"):

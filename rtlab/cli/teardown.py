@@ -32,10 +32,11 @@ def command(
     state = settings.state_folder()
     if not testbed_id and state.testbed_id() is None:
         found = testbed.candidates()
+        if as_json:
+            console.print_json({"testbed": None, "removed": [], "left": [], "candidates": found})
+            return
         if not found:
             console.say("Nothing to do: there is no testbed here, and none whose folder was lost.")
-            if as_json:
-                console.print_json({"testbed": None, "removed": [], "left": []})
             return
         rows = [(one, provider) for provider, ids in found.items() for one in ids]
         console.print_table("There is no testbed in this folder, but these exist:", ("id", "provider"), rows)

@@ -50,6 +50,9 @@ class Provider(Protocol):
     name: str
     summary: str
 
+    def check(self, settings: TestbedSettings) -> None:
+        """Refuse settings that cannot work, before anything is made: UsageError or HostUnfit; else nothing."""
+
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
     ) -> Testbed:

@@ -74,6 +74,9 @@ class LocalProvider:
     name = "local"
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
 
+    def check(self, settings: TestbedSettings) -> None:
+        """Nothing to refuse beforehand: ``up`` says what this host lacks before it makes anything."""
+
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
     ) -> Testbed:

@@ -37,6 +37,10 @@ class StaticProvider:
     name = "static"
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
 
+    def check(self, settings: TestbedSettings) -> None:
+        """An inventory with hosts is there."""
+        read_inventory(Path(settings.inventory) if settings.inventory else None)
+
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
     ) -> Testbed:
