@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rtlab.model import Estimate, Summary
@@ -103,29 +103,24 @@ def modified_z(values: Sequence[float]) -> list[float]:
     return [(v - middle) / scale for v in values]
 
 
-def outliers(series: Series, causes: dict[int, str] | None = None) -> tuple[Outlier, ...]:
-    """The values beyond OUTLIER_Z, among at least 5, each within its own machine's values where these suffice."""
+def outliers(series: Series, causes: Mapping[int, str] | None = None) -> tuple[Outlier, ...]:
+    """The values beyond OUTLIER_Z, among at least 5; each counted from the median of its own machine."""
     values = series.ordered()
-    machines = {v.machine for v in values}
-    groups = [[v for v in values if v.machine == m] for m in sorted(machines)]
-    if any(len(group) < 5 for group in groups):
-        groups = [values]
-    found = []
-    for group in groups:
-        if len(group) < 5:
-            continue
-        for value, z in zip(group, modified_z([v.value for v in group]), strict=True):
-            if abs(z) > OUTLIER_Z:
-                found.append(
-                    Outlier(
-                        experiment=series.experiment,
-                        metric=series.metric,
-                        arm=series.arm,
-                        trial=value.order,
-                        block=value.block,
-                        value=value.value,
-                        z=z,
-                        cause=(causes or {}).get(value.order, ""),
-                    )
-                )
-    return tuple(sorted(found, key=lambda o: o.trial))
+    if len(values) < 5:
+        return ()
+    middle = {m: statistics.median(v.value for v in values if v.machine == m) for m in {v.machine for v in values}}
+    scores = modified_z([v.value - middle[v.machine] for v in values])
+    return tuple(
+        Outlier(
+            experiment=series.experiment,
+            metric=series.metric,
+            arm=series.arm,
+            trial=value.order,
+            block=value.block,
+            value=value.value,
+            z=z,
+            cause=(causes or {}).get(value.order, ""),
+        )
+        for value, z in zip(values, scores, strict=True)
+        if abs(z) > OUTLIER_Z
+    )

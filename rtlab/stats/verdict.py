@@ -1,62 +1,142 @@
-"""From a ratio's interval to a verdict in words, by a margin declared before (measurement.md §4.5). Pure."""
+"""The verdict by a margin declared before, in each metric's own words. Pure.
+
+95 % interval wholly outside the band [1/(1+margin), 1+margin]: slower or faster; wholly inside: no practical
+difference; else inconclusive. Over the primary metrics Holm's procedure decides, at 2.5 % one-sided, which is what a
+95 % interval says of a single one.
+"""
 
 from __future__ import annotations
 
-from rtlab.model import Estimate, Metric, Verdict
-from rtlab.units import format_number
+import math
+from collections.abc import Sequence
+
+from rtlab.model import Metric, Verdict
+from rtlab.stats.ratio import Fit
+from rtlab.stats.student import quantile
+
+ALPHA = 0.025
+# Beyond this many further blocks the answer is "more than", which nobody runs.
+MOST_BLOCKS = 2000
 
 
-def verdict(ratio: Estimate | None, metric: Metric, margin: float) -> Verdict:
-    """Where the interval lies against the band [1/(1+margin), 1+margin]."""
-    if ratio is None or ratio.low is None or ratio.high is None:
+def bound(margin: float, floor: float | None = None) -> float:
+    """Log distance from 1 that slower or faster must exceed: the margin, or the noise floor where that is more."""
+    return max(math.log1p(margin), floor or 0.0)
+
+
+def p_value(fit: Fit, margin: float, floor: float | None = None) -> float | None:
+    """One-sided p of the claim on whose side the estimate lies: beyond the margin (and floor), or inside the band."""
+    edge = bound(margin, floor)
+    if abs(fit.log_ratio) > edge:
+        return fit.beyond(edge)
+    return fit.within(math.log1p(margin))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p by Holm (1979), as R's ``p.adjust(p, "holm")``."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    worst = 0.0
+    for rank, index in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = worst
+    return adjusted
+
+
+def decide(fit: Fit | None, metric: Metric, margin: float, floor: float | None, p: float | None) -> Verdict:
+    """The verdict.
+
+    Args:
+        p: What decides: adjusted by Holm for a primary metric, plain for an exploratory one.
+    """
+    if fit is None or p is None or p > ALPHA:
         return Verdict.INCONCLUSIVE
-    lower, upper = 1 / (1 + margin), 1 + margin
-    if ratio.low >= lower and ratio.high <= upper:
-        return Verdict.NO_DIFFERENCE
-    if ratio.low > upper or ratio.high < lower:
-        larger_is_worse = metric.better != "higher"
-        return Verdict.SLOWER if (ratio.low > upper) == larger_is_worse else Verdict.FASTER
-    return Verdict.INCONCLUSIVE
+    if abs(fit.log_ratio) <= bound(margin, floor):
+        # Not beyond the noise floor is not yet equivalence: p then belongs to the band.
+        return Verdict.NO_DIFFERENCE if abs(fit.log_ratio) < math.log1p(margin) else Verdict.INCONCLUSIVE
+    if metric.better is None:
+        return Verdict.INCONCLUSIVE
+    worse = (fit.log_ratio > 0) == (metric.better == "lower")
+    return Verdict.SLOWER if worse else Verdict.FASTER
+
+
+def words(metric: Metric, *, above: bool) -> str:
+    """What an arm whose ratio is above (or below) 1 is called on this metric."""
+    if metric.unit == "s" and metric.better == "lower":
+        return "slower" if above else "faster"
+    if metric.unit in ("B/s", "1/s"):
+        return "higher in throughput" if above else "lower in throughput"
+    return "higher" if above else "lower"
+
+
+def between(low: float, high: float) -> str:
+    """An interval of ratios, wholly on one side of 1, in words: ``by between 12 % and 15 %``, ``5.1 to 5.6 times``."""
+    if low >= 2:
+        return f"{low:.3g} to {high:.3g} times"
+    near, far = (low, high) if low >= 1 else (high, low)
+    return f"by between {_percent(near)} and {_percent(far)}"
+
+
+def _percent(ratio: float) -> str:
+    percent = abs(ratio - 1) * 100
+    return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
+
+
+def blocks_needed(fit: Fit, margin: float, floor: float | None = None) -> int | None:
+    """Further blocks until an interval this noisy clears the nearest edge of the band; None if not computable.
+
+    Takes estimate and scatter as they are now: a plan, not a promise.
+    """
+    if fit.se is None or fit.df < 1:
+        return None
+    edge = bound(margin, floor)
+    inner = math.log1p(margin)
+    size = abs(fit.log_ratio)
+    distance = size - edge if size > edge else inner - size
+    if distance <= 0:
+        return None
+    lost = fit.n - fit.df
+    for n in range(fit.n + 1, fit.n + MOST_BLOCKS + 1):
+        half = quantile(0.975, n - lost) * fit.se * math.sqrt(fit.n / n)
+        if half < distance:
+            return n - fit.n
+    return None
 
 
 def sentence(
-    found: Verdict, ratio: Estimate | None, metric: Metric, arm: str, baseline: str, margin: float, blocks: int
+    arm: str,
+    baseline: str,
+    metric: Metric,
+    verdict: Verdict,
+    fit: Fit | None,
+    margin: float,
+    *,
+    further: int | None,
+    why_not: str = "",
 ) -> str:
-    """The verdict in plain words; ``arm`` and ``baseline`` are titles."""
-    subject = f"{arm} against {baseline}, {metric.title}"
-    if ratio is None:
-        return f"{subject}: no estimate from {blocks} complete {_blocks(blocks)}; a ratio needs two."
-    interval = f"ratio {_factor(ratio.point)}, 95 % interval {_factor(ratio.low)} to {_factor(ratio.high)}"
-    counted = f"{blocks} {_blocks(blocks)}"
-    if found is Verdict.NO_DIFFERENCE:
-        return f"{subject}: no practical difference (within ±{margin:.0%}; {interval}; {counted})."
-    if found is Verdict.INCONCLUSIVE or ratio.low is None or ratio.high is None:
-        return f"{subject}: inconclusive at a margin of {margin:.0%} ({interval}; {counted})."
-    return f"{subject}: {word(metric, ratio.point)} {_by(ratio.low, ratio.high)} ({interval}; {counted})."
+    """The verdict in plain words; where there is none, why.
 
-
-def word(metric: Metric, ratio: float) -> str:
-    """The metric's own word for a ratio: slower or faster for times, higher or lower for everything else."""
-    if metric.unit == "s" and metric.better == "lower":
-        return "slower" if ratio > 1 else "faster"
-    return "higher" if ratio > 1 else "lower"
-
-
-def _by(low: float, high: float) -> str:
-    if low >= 2:
-        return f"at {_factor(low)} to {_factor(high)} times the baseline"
-    if high < 1:
-        return f"by between {_percent(1 - high)} and {_percent(1 - low)}"
-    return f"by between {_percent(low - 1)} and {_percent(high - 1)}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.{0 if share >= 0.0995 else 1}f} %"
-
-
-def _factor(value: float | None) -> str:
-    return format_number(value, 3)
-
-
-def _blocks(count: int) -> str:
-    return "block" if count == 1 else "blocks"
+    Args:
+        why_not: The reason where there is no fit, or why the verdict is withheld.
+    """
+    what = f"{metric.title}: {arm}"
+    if fit is None:
+        return f"{what} cannot be compared with {baseline}: {why_not}."
+    interval = fit.interval()
+    blocks = f"{fit.n} block{'s' if fit.n != 1 else ''}"
+    shown = f"ratio {math.exp(fit.log_ratio):.3g}"
+    if interval is None:
+        return f"{what} against {baseline}: {shown} from {blocks}, too few for an interval, so no verdict."
+    low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
+    shown += f", 95 % interval {low:.3g} to {high:.3g}, {blocks}"
+    band = f"±{100 * margin:g} %"
+    if verdict is Verdict.WITHHELD:
+        return f"{what} against {baseline}: verdict withheld, {why_not} ({shown})."
+    if verdict is Verdict.NO_DIFFERENCE:
+        return f"{what} shows no practical difference to {baseline}: within {band} ({shown})."
+    if verdict is Verdict.INCONCLUSIVE:
+        more = f"; about {further} more blocks would tell" if further else ""
+        if metric.better is None and (low > 1 + margin or high < 1 / (1 + margin)):
+            return f"{what} is {words(metric, above=low > 1)} than {baseline} {between(low, high)} ({shown})."
+        return f"{what} against {baseline} is inconclusive at a margin of {band} ({shown}){more}."
+    return f"{what} is {words(metric, above=fit.log_ratio > 0)} than {baseline}, {between(low, high)} ({shown})."

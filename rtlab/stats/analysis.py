@@ -1,0 +1,337 @@
+"""``analyse``: everything that a report says about a campaign's numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rtlab.model import CampaignSpec, Caveat, Comparison, Metric, Observation, Record, Summary, Verdict
+from rtlab.stats import describe, verdict
+from rtlab.stats.change import Both
+from rtlab.stats.describe import Outlier
+from rtlab.stats.drift import Drift, drift
+from rtlab.stats.noise import Noise, noise
+from rtlab.stats.ratio import (
+    Fit,
+    Pair,
+    estimate,
+    fieller,
+    limiting_arm,
+    machine_estimate,
+    pairs,
+    regress,
+    unpaired,
+)
+from rtlab.stats.series import Series, collect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What ``analyse`` found.
+
+    Attributes:
+        summaries: Every arm and metric, also arms of which nothing came back (n = 0).
+        comparisons: Every arm but the baseline, every metric.
+        noise: One per metric for which A/A blocks ran.
+        fits: The fit behind each comparison, by (experiment, metric, arm): what compare_campaigns takes.
+        broken: The A/A blocks of a primary metric say that the testbed is broken.
+    """
+
+    summaries: tuple[Summary, ...]
+    comparisons: tuple[Comparison, ...]
+    caveats: tuple[Caveat, ...]
+    noise: tuple[Noise, ...]
+    outliers: tuple[Outlier, ...]
+    drifts: tuple[Drift, ...]
+    fits: Mapping[tuple[str, str, str], Fit] = field(default_factory=dict)
+    broken: bool = False
+
+    def summary(self, experiment: str, metric: str, arm: str) -> Summary | None:
+        """That summary, or None."""
+        wanted = (experiment, metric, arm)
+        return next((s for s in self.summaries if (s.experiment, s.metric, s.arm) == wanted), None)
+
+    def comparison(self, experiment: str, metric: str, arm: str) -> Comparison | None:
+        """That comparison, or None."""
+        wanted = (experiment, metric, arm)
+        return next((c for c in self.comparisons if (c.experiment, c.metric, c.arm) == wanted), None)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """One comparison before Holm."""
+
+    experiment: str
+    metric: Metric
+    arm: str
+    fit: Fit | None
+    pairs: tuple[Pair, ...]
+    why_not: str
+    floor: float | None
+    limiting: str | None
+    p: float | None
+
+
+def analyse(
+    spec: CampaignSpec,
+    observations: Sequence[Observation],
+    records: Sequence[Record],
+    metrics: Mapping[str, Sequence[Metric]],
+    *,
+    causes: Mapping[int, str] | None = None,
+) -> Analysis:
+    """Summaries, comparisons, verdicts and warnings, from parsed observations and the records' outcomes.
+
+    Args:
+        metrics: Experiment -> its metrics.
+        causes: Trial number -> what happened during it (new kernel messages, a long wait): told beside outliers.
+    """
+    units = {(name, m.name): m.unit for name in spec.experiments for m in metrics[name]}
+    found = collect(observations, records, units)
+    copies = (f"{spec.baseline}#1", f"{spec.baseline}#2")
+    for experiment, metric in units:
+        for arm in spec.runtimes:
+            unit = units[experiment, metric]
+            found.setdefault(
+                (experiment, metric, arm), Series(experiment=experiment, metric=metric, arm=arm, unit=unit)
+            )
+    floors: dict[tuple[str, str], Noise] = {}
+    for experiment, metric in units:
+        first, second = (found.get((experiment, metric, copy)) for copy in copies)
+        if first and second and (floor := noise(first, second)):
+            floors[experiment, metric] = floor
+    primary = {(name, m.name) for name in spec.experiments for m in metrics[name] if m.primary}
+    broken = [floors[key] for key in sorted(primary) if key in floors and floors[key].broken]
+
+    drafts = [
+        _draft(spec, found, name, metric, arm, floors.get((name, metric.name)))
+        for name in spec.experiments
+        for metric in metrics[name]
+        for arm in spec.runtimes
+        if arm != spec.baseline
+    ]
+    comparisons = _decided(spec, drafts, bool(broken))
+    watched = [
+        found[name, metric.name, arm] for name in spec.experiments for metric in metrics[name] for arm in spec.runtimes
+    ]
+    flagged = tuple(o for series in watched for o in describe.outliers(series, causes))
+    # Totals and counters drift by nature (uptime); only what a verdict may rest on is watched.
+    judged = [s for s in watched if (s.experiment, s.metric) in primary]
+    drifts = tuple(d for series in judged if (d := drift(series)))
+    return Analysis(
+        summaries=tuple(describe.summarise(series) for series in watched),
+        comparisons=comparisons,
+        caveats=_caveats(spec, drafts, flagged, drifts, broken, found),
+        noise=tuple(floors.values()),
+        outliers=flagged,
+        drifts=drifts,
+        fits={(d.experiment, d.metric.name, d.arm): d.fit for d in drafts if d.fit is not None},
+        broken=bool(broken),
+    )
+
+
+def shared(
+    first: Analysis, second: Analysis, metrics: Mapping[str, Sequence[Metric]], baseline: str
+) -> tuple[Both, ...]:
+    """What two campaigns have in common, for compare_campaigns; ``baseline`` must be the baseline of both."""
+    found = []
+    for name, of in metrics.items():
+        for metric in of:
+            for experiment, title, arm in first.fits:
+                if (experiment, title) != (name, metric.name) or (experiment, title, arm) not in second.fits:
+                    continue
+                a, b = (x.summary(experiment, title, arm) for x in (first, second))
+                medians = [s.median.point if s and s.median else None for s in (a, b)]
+                absolute = medians[1] / medians[0] if medians[0] and medians[1] is not None else None
+                found.append(
+                    Both(
+                        experiment=name,
+                        metric=metric,
+                        arm=arm,
+                        baseline=baseline,
+                        first=first.fits[experiment, title, arm],
+                        second=second.fits[experiment, title, arm],
+                        absolute=absolute,
+                    )
+                )
+    return tuple(found)
+
+
+def _draft(
+    spec: CampaignSpec,
+    found: Mapping[tuple[str, str, str], Series],
+    experiment: str,
+    metric: Metric,
+    arm: str,
+    floor: Noise | None,
+) -> _Draft:
+    mine, base = found[experiment, metric.name, arm], found[experiment, metric.name, spec.baseline]
+    paired = pairs(mine, base)
+    fit: Fit | None = None
+    if metric.positive:
+        fit = unpaired(mine, base) if spec.design == "paper" else regress(paired)
+    height = floor.floor if floor else None
+    return _Draft(
+        experiment=experiment,
+        metric=metric,
+        arm=arm,
+        fit=fit,
+        pairs=paired,
+        why_not="" if fit else _why_not(metric, mine, base, paired),
+        floor=height,
+        limiting=limiting_arm(mine, base) if metric.positive else None,
+        p=verdict.p_value(fit, spec.margin, height) if fit else None,
+    )
+
+
+def _why_not(metric: Metric, mine: Series, base: Series, paired: Sequence[Pair]) -> str:
+    """Why there is no ratio, in words."""
+    if not metric.positive:
+        return "it may be 0 or negative, so a ratio means nothing"
+    for series in (mine, base):
+        if series.values:
+            continue
+        if series.censored:
+            return f"under {series.arm} the tool found it too fast to tell in all {len(series.censored)} trials"
+        if series.failed:
+            return f"all {len(series.failed)} trials of {series.arm} failed"
+        return f"{series.arm} has no values"
+    if not paired:
+        return "no block has a value of both"
+    return "some values are 0 or negative, so a ratio means nothing"
+
+
+def _decided(spec: CampaignSpec, drafts: Sequence[_Draft], broken: bool) -> tuple[Comparison, ...]:
+    family = [i for i, d in enumerate(drafts) if d.metric.primary and d.p is not None]
+    adjusted = dict(zip(family, verdict.holm([p for i in family if (p := drafts[i].p) is not None]), strict=True))
+    found = []
+    for index, d in enumerate(drafts):
+        deciding = adjusted.get(index) if d.metric.primary else d.p
+        result = verdict.decide(d.fit, d.metric, spec.margin, d.floor, deciding)
+        if broken and d.fit is not None:
+            result = Verdict.WITHHELD
+        further = None
+        if d.fit is not None and result is Verdict.INCONCLUSIVE:
+            further = verdict.blocks_needed(d.fit, spec.margin, d.floor)
+        why_not = "the A/A blocks differ, so the testbed is broken" if result is Verdict.WITHHELD else d.why_not
+        words = verdict.sentence(
+            d.arm, spec.baseline, d.metric, result, d.fit, spec.margin, further=further, why_not=why_not
+        )
+        found.append(
+            Comparison(
+                experiment=d.experiment,
+                metric=d.metric.name,
+                arm=d.arm,
+                baseline=spec.baseline,
+                ratio=estimate(d.fit) if d.fit else None,
+                mean_ratio=fieller(d.pairs) if spec.design != "paper" and d.metric.positive else None,
+                machine_effect=machine_estimate(d.fit) if d.fit else None,
+                verdict=result,
+                p_value=d.p,
+                p_adjusted=adjusted.get(index),
+                blocks_needed=further,
+                sentence=words,
+                blocks=tuple(p.block for p in d.pairs),
+                exploratory=not d.metric.primary,
+                limiting_arm=d.limiting,
+            )
+        )
+    return tuple(found)
+
+
+def _caveats(
+    spec: CampaignSpec,
+    drafts: Sequence[_Draft],
+    flagged: Sequence[Outlier],
+    drifts: Sequence[Drift],
+    broken: Sequence[Noise],
+    found: Mapping[tuple[str, str, str], Series],
+) -> tuple[Caveat, ...]:
+    caveats = [
+        Caveat(
+            kind="testbed broken",
+            message=f"The same runtime in both arms differs: ratio {n.ratio.point:.3g}, and its 99.9 % interval "
+            "excludes 1. Every verdict is withheld.",
+            where=f"{n.experiment}/{n.metric}",
+        )
+        for n in broken
+    ]
+    if spec.design == "paper":
+        caveats.append(
+            Caveat(
+                kind="design",
+                message="The paper's design runs all trials of one runtime, then of the other: machine, time and "
+                "runtime cannot be told apart. Under one 5 % step of the host such a design finds a false difference "
+                "in 39-51 % of campaigns. Verdicts are what the numbers would say if nothing else had changed.",
+            )
+        )
+    elif any(d.fit and d.fit.confounded for d in drafts):
+        caveats.append(
+            Caveat(
+                kind="machines",
+                message="In the blocks that are left, runtime and machine never swapped: they cannot be told apart.",
+            )
+        )
+    for d in drafts:
+        if d.metric.primary:
+            caveats += _about_one(spec, d, flagged, found)
+    caveats += [
+        Caveat(kind="drift", message=d.sentence() + ".", where=f"{d.experiment}/{d.metric}")
+        for d in drifts
+        if d.suspicious
+    ]
+    return tuple(caveats)
+
+
+def _about_one(
+    spec: CampaignSpec, d: _Draft, flagged: Sequence[Outlier], found: Mapping[tuple[str, str, str], Series]
+) -> list[Caveat]:
+    where = f"{d.experiment}/{d.metric.name}"
+    caveats = []
+    for arm in (spec.baseline, d.arm):
+        series = found[d.experiment, d.metric.name, arm]
+        if series.failed:
+            total = len(series.failed) + len(series.values) + len(series.censored)
+            caveats.append(
+                Caveat(
+                    kind="failed",
+                    message=f"{len(series.failed)} of {total} trials of {arm} failed; they are not in the estimate.",
+                    where=where,
+                )
+            )
+        if series.censored:
+            caveats.append(
+                Caveat(
+                    kind="censored",
+                    message=f"In {len(series.censored)} trials of {arm} the tool was too fast to tell: the true values "
+                    "are beyond what it can measure and are not in the estimate.",
+                    where=where,
+                )
+            )
+    mine = [o for o in flagged if (o.experiment, o.metric) == (d.experiment, d.metric.name)]
+    mine = [o for o in mine if o.arm in (d.arm, spec.baseline)]
+    if mine and d.fit is not None:
+        blocks = {o.block for o in mine}
+        rest = regress([p for p in d.pairs if p.block not in blocks]) if spec.design != "paper" else None
+        without = ""
+        if rest is not None and (interval := estimate(rest)) and interval.low is not None:
+            with_ = estimate(d.fit)
+            without = (
+                f" Ratio {_shown(with_.point, with_.low, with_.high)} with them, "
+                f"{_shown(interval.point, interval.low, interval.high)} without."
+            )
+        listed = ", ".join(f"{o.trial} ({o.arm}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in mine)
+        caveats.append(
+            Caveat(
+                kind="outliers",
+                message=f"Unusual values, kept in every estimate: trials {listed}.{without}",
+                where=where,
+            )
+        )
+    return caveats
+
+
+def _shown(point: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{point:.3g}"
+    return f"{point:.3g} ({low:.3g} to {high:.3g})"

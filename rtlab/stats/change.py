@@ -1,0 +1,101 @@
+"""Two campaigns: the change of each ratio to the shared baseline. Pure.
+
+Campaigns share no state of the host, so their absolute values differ by chance; the ratios within blocks do not carry
+that. The change is tested by Welch on the per-block log ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rtlab.model import Estimate, Metric, Verdict
+from rtlab.stats.ratio import Fit, estimate, welch
+from rtlab.stats.verdict import between, blocks_needed, decide, holm, p_value, words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How one ratio changed from campaign A to campaign B.
+
+    Attributes:
+        first, second: The ratio to the baseline in A and in B.
+        change: B's ratio divided by A's; above 1 means that the arm's value rose against its baseline.
+        absolute: B's median divided by A's, for the arm itself: descriptive, without interval or verdict.
+    """
+
+    experiment: str
+    metric: str
+    arm: str
+    baseline: str
+    first: Estimate
+    second: Estimate
+    change: Estimate
+    absolute: float | None
+    verdict: Verdict
+    p_value: float | None
+    p_adjusted: float | None
+    blocks_needed: int | None
+    exploratory: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Both:
+    """The same comparison in two campaigns: the input of compare_campaigns."""
+
+    experiment: str
+    metric: Metric
+    arm: str
+    baseline: str
+    first: Fit
+    second: Fit
+    absolute: float | None = None
+
+
+def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ...]:
+    """The change of every ratio; Holm over the primary metrics decides their verdicts."""
+    fits = [welch(both.second, both.first) for both in shared]
+    plain = [p_value(fit, margin) for fit in fits]
+    family = [i for i, both in enumerate(shared) if both.metric.primary and plain[i] is not None]
+    adjusted = dict(zip(family, holm([p for i in family if (p := plain[i]) is not None]), strict=True))
+    found = []
+    for index, (both, fit) in enumerate(zip(shared, fits, strict=True)):
+        deciding = adjusted.get(index) if both.metric.primary else plain[index]
+        verdict = decide(fit, both.metric, margin, None, deciding)
+        further = blocks_needed(fit, margin) if verdict is Verdict.INCONCLUSIVE else None
+        found.append(
+            Change(
+                experiment=both.experiment,
+                metric=both.metric.name,
+                arm=both.arm,
+                baseline=both.baseline,
+                first=estimate(both.first),
+                second=estimate(both.second),
+                change=estimate(fit),
+                absolute=both.absolute,
+                verdict=verdict,
+                p_value=plain[index],
+                p_adjusted=adjusted.get(index),
+                blocks_needed=further,
+                exploratory=not both.metric.primary,
+                sentence=_sentence(both, fit, verdict, margin, further),
+            )
+        )
+    return tuple(found)
+
+
+def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:
+    what = f"{both.metric.title}: {both.arm}, relative to {both.baseline},"
+    interval = fit.interval()
+    if interval is None:
+        return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."
+    low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
+    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}"
+    if verdict is Verdict.NO_DIFFERENCE:
+        return f"{what} did not change by more than ±{100 * margin:g} % ({shown})."
+    if verdict is Verdict.INCONCLUSIVE:
+        more = f"; about {further} more blocks in each campaign would tell" if further else ""
+        return f"{what}: inconclusive at a margin of ±{100 * margin:g} % ({shown}){more}."
+    return f"{what} became {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."
