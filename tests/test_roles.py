@@ -480,3 +480,16 @@ def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> 
         "[agent.kata]",
         "dial_timeout = 300",
     ]
+
+
+def test_modules_are_listed_one_per_line(bench: Bench) -> None:
+    """modules-load.d(5): a line that holds several names loads nothing, and says nothing."""
+    tasks = tasks_of("common/tasks/modules.yml", "Load kernel modules at every boot")
+    out = bench.folder / "modules.conf"
+    tasks[0]["ansible.builtin.copy"] |= {"dest": str(out)}
+    for key in ("owner", "group"):
+        del tasks[0]["ansible.builtin.copy"][key]
+
+    bench.play(tasks, common_kernel_modules=["vhost_net", "kvm_amd"])
+
+    assert out.read_text().splitlines() == ["# Written by rtlab.", "vhost_net", "kvm_amd"]
