@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from rtlab import paper
-from rtlab.model import CampaignSpec, Json, Metric, Summary
-from rtlab.stats import Analysis
+from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
 from rtlab.text import clean
 from rtlab.units import from_base
 
@@ -102,16 +101,31 @@ def shown(cell: Cell, places: int) -> str:
 
 
 def paper_tables(
-    spec: CampaignSpec, analysis: Analysis, metrics: Mapping[str, Sequence[Metric]], titles: Mapping[str, str]
+    spec: CampaignSpec,
+    summaries: Sequence[Summary],
+    observations: Sequence[Observation],
+    metrics: Mapping[str, Sequence[Metric]],
+    titles: Mapping[str, str],
 ) -> tuple[Table, ...]:
-    """All five tables, also those whose experiment did not run: their cells then say so."""
-    return tuple(_table(number, spec, analysis, metrics, titles) for number in paper.NUMBERS)
+    """All five tables, also those whose experiment did not run: their cells then say so.
+
+    Args:
+        observations: For what the parsers noted beside the values.
+        metrics: Experiment -> its metrics; ``Metric.paper`` says which cell is whose.
+        titles: Runtime -> its title.
+    """
+    described = {(s.experiment, s.metric, s.arm): s for s in summaries}
+    noted: dict[str, set[str]] = {}
+    for observation in observations:
+        noted.setdefault(observation.trial.experiment, set()).add(clean(observation.note)[:200])
+    return tuple(_table(number, spec, described, noted, metrics, titles) for number in paper.NUMBERS)
 
 
 def _table(
     number: str,
     spec: CampaignSpec,
-    analysis: Analysis,
+    described: Mapping[tuple[str, str, str], Summary],
+    noted: Mapping[str, set[str]],
     metrics: Mapping[str, Sequence[Metric]],
     titles: Mapping[str, str],
 ) -> Table:
@@ -123,8 +137,8 @@ def _table(
     rows: list[Row] = []
     for arm in spec.runtimes:
         title = titles.get(arm, arm)
-        found = [_summary(analysis, of.get(column), arm) for column in printed.units]
-        rows += _arm_rows(title, found, list(printed.units.values()), of, printed.units, over_window)
+        found = [described.get((*_place(of.get(column)), arm)) for column in printed.units]
+        rows += _arm_rows(title, found, list(printed.units.values()), over_window)
         if arm in printed.values:
             rows.append(_paper_row(title, printed, arm))
     rows += [_paper_row(titles.get(r, r), printed, r) for r in printed.values if r not in spec.runtimes]
@@ -133,20 +147,20 @@ def _table(
         title=printed.title,
         columns=tuple((key, COLUMNS.get(key, key), unit) for key, unit in printed.units.items()),
         rows=tuple(rows),
-        notes=tuple(_notes(number, parameters, spec, analysis, experiment, over_window, bool(of))),
+        notes=tuple(_notes(number, parameters, noted.get(experiment, set()), over_window))
+        if experiment in spec.experiments
+        else ("This experiment was not part of the campaign.",),
     )
 
 
-def _summary(analysis: Analysis, place: tuple[str, Metric] | None, arm: str) -> Summary | None:
-    return None if place is None else analysis.summary(place[0], place[1].name, arm)
+def _place(found: tuple[str, Metric] | None) -> tuple[str, str]:
+    return ("", "") if found is None else (found[0], found[1].name)
 
 
 def _arm_rows(
     title: str,
     found: Sequence[Summary | None],
     units: Sequence[str],
-    of: Mapping[str, tuple[str, Metric]],
-    columns: Mapping[str, str],
     over_window: bool,
 ) -> list[Row]:
     def cells(pick: str) -> tuple[Cell, ...]:
@@ -176,7 +190,7 @@ def _arm_rows(
         censored = tuple(None if s is None else str(s.n_censored) for s in found)
         rows.append(Row(runtime=title, statistic=f"n {CENSORED}", cells=censored))
     if over_window:
-        rows.append(Row(runtime=title, statistic="since boot", cells=(NOT_TAKEN,) * len(columns)))
+        rows.append(Row(runtime=title, statistic="since boot", cells=(NOT_TAKEN,) * len(units)))
     return rows
 
 
@@ -192,17 +206,7 @@ def _paper_row(title: str, printed: paper.PaperTable, runtime: str) -> Row:
     return Row(runtime=title, statistic="the paper's", cells=cells, of_the_paper=True)
 
 
-def _notes(
-    number: str,
-    parameters: Mapping[str, Json],
-    spec: CampaignSpec,
-    analysis: Analysis,
-    experiment: str,
-    over_window: bool,
-    known: bool,
-) -> list[str]:
-    if not known or experiment not in spec.experiments:
-        return ["This experiment was not part of the campaign."]
+def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_window: bool) -> list[str]:
     notes = []
     if number == "I":
         notes.append(
@@ -231,9 +235,9 @@ def _notes(
         )
         notes.append("Tables III-V of the paper look like single readings, not means: Table IV is in whole pages.")
         if over_window:
-            window = parameters.get("window_s")
+            window = clean(str(parameters.get("window_s")))
             notes.append(
-                f"Here: the change over {clean(str(window))} s from the container's start, which is another quantity than the "
+                f"Here: the change over {window} s from the container's start, which is another quantity than the "
                 "paper's; the cells for values since boot say “not taken” (--design paper takes them)."
             )
         elif number in SINCE_BOOT:
@@ -247,9 +251,12 @@ def _notes(
         )
     if number == "V":
         notes.append("System-wide counters, as printed in the paper; its page was fetched by one curl.")
-    observed = {v.note for v in analysis.values if v.trial.experiment == experiment and v.note}
-    seen = sorted(clean(note)[:200] for note in observed if note not in (NOT_TAKEN, CENSORED))
-    notes += [f"As measured: {note}." for note in seen[:5]]
+    if number == "IV":
+        uptime, window = parameters.get("uptime_s"), parameters.get("window_s")
+        when = f"{uptime} s of uptime" if uptime else f"{window} s after the container's start"
+        notes.append(f"Here: read once per trial, at {clean(when)}.")
+    else:
+        notes += [f"As measured: {note}." for note in sorted(noted - {NOT_TAKEN, CENSORED, ""})[:5]]
     return notes
 
 

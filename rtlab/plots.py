@@ -1,0 +1,185 @@
+"""Plots as SVG text, the same bytes for the same input. Pure; matplotlib is used without any global state.
+
+Lines and text are drawn in ``currentColor``, so that a page in light or dark colours shows them in its own; arms differ
+by colour and by the shape of their marks.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from rtlab.text import clean
+from rtlab.units import format_number
+
+# Stands for the page's own colour of text while matplotlib draws.
+_INK = "#010203"
+# Okabe and Ito's palette for colour-blind readers, the mid-tones that show on white and on black.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_MARKS = ("o", "s", "^", "D", "v", "P")
+_SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "rtlab",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a stranger's name with a dollar sign is no formula
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.framealpha": 0,
+    "axes.unicode_minus": True,
+}
+_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One value: ``order`` is the trial's number, ``value`` in the unit shown."""
+
+    arm: str
+    order: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """One line of a forest plot; ``low`` and ``high`` are None where there is no interval."""
+
+    label: str
+    point: float
+    low: float | None
+    high: float | None
+    published: float | None = None
+
+
+def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> str:
+    """Every trial a dot, by order of execution; ``name`` keeps the ids of several plots in one page apart."""
+    with matplotlib.rc_context(_SETTINGS):
+        figure, axes = _figure(7.2, 2.9)
+        for index, arm in enumerate(arms):
+            mine = [v for v in values if v.arm == arm]
+            if mine:
+                axes.plot(
+                    [v.order for v in mine],
+                    [v.value for v in mine],
+                    linestyle="none",
+                    marker=_MARKS[index % len(_MARKS)],
+                    color=_COLOURS[index % len(_COLOURS)],
+                    markersize=6,
+                    label=_label(arm),
+                )
+        largest = max((v.value for v in values), default=0.0)
+        smallest = min((v.value for v in values), default=0.0)
+        if smallest > 0 and largest > 20 * smallest:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        elif smallest >= 0:
+            axes.set_ylim(bottom=0, top=1.1 * largest or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        axes.set_xlabel("trial, in order of execution")
+        axes.set_ylabel(_label(axis))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
+        return _svg(figure, name)
+
+
+def forest(name: str, lines: Sequence[Interval], margin: float) -> str:
+    """Ratios to the baseline with their intervals, the margin as a band, published values as open diamonds."""
+    with matplotlib.rc_context(_SETTINGS):
+        figure, axes = _figure(7.2, 1.3 + 0.42 * max(1, len(lines)))
+        axes.set_xscale("log")
+        axes.axvspan(1 / (1 + margin), 1 + margin, color="#888888", alpha=0.3, linewidth=0)
+        axes.axvline(1.0, color=_INK, linewidth=0.8)
+        ends = [1 / (1 + margin), 1 + margin]
+        for place, line in enumerate(lines):
+            if line.low is not None and line.high is not None:
+                axes.plot([line.low, line.high], [place, place], color=_COLOURS[0], linewidth=2.5)
+                ends += [line.low, line.high]
+            axes.plot([line.point], [place], marker="o", color=_COLOURS[0], markersize=7, linestyle="none")
+            ends.append(line.point)
+            if line.published is not None:
+                axes.plot(
+                    [line.published],
+                    [place],
+                    marker="D",
+                    markersize=7,
+                    linestyle="none",
+                    markerfacecolor="none",
+                    markeredgecolor=_COLOURS[1],
+                )
+                ends.append(line.published)
+        # An interval from two blocks may span many powers of ten; the axis then keeps to what can be read.
+        low = max(min(ends), min((line.point for line in lines), default=1.0) / 100)
+        high = min(max(ends), max((line.point for line in lines), default=1.0) * 100)
+        axes.set_xlim(low / 1.15, high * 1.15)
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.set_yticks(range(len(lines)), [_label(line.label) for line in lines])
+        axes.set_xticks(_round_ratios(low / 1.15, high * 1.15))
+        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("ratio to the baseline (logarithmic)")
+        return _svg(figure, name)
+
+
+def _round_ratios(low: float, high: float) -> list[float]:
+    """Ticks at round ratios, at most nine."""
+    for steps in ((0.8, 0.9, 1, 1.1, 1.25, 1.5), (1, 2, 5), (1, 3), (1,)):
+        ticks = sorted({s * 10.0**power for power in range(-6, 7) for s in steps})
+        inside = [t for t in ticks if low <= t <= high]
+        if len(inside) <= 9 and (len(inside) >= 2 or steps == (1,)):
+            return inside
+    return [1.0]
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    figure.patch.set_alpha(0)
+    axes.patch.set_alpha(0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, color="#888888", linewidth=0.6)
+    return figure, axes
+
+
+def _tick(value: float, _place: int) -> str:
+    return format_number(value, 3).rstrip("0").rstrip(".") if abs(value) < 100 else format_number(value, 3)
+
+
+def _label(text: str) -> str:
+    shown = clean(text)
+    shown = shown if len(shown) <= 60 else shown[:59] + "…"
+    return f" {shown}" if shown.startswith("_") else shown  # matplotlib hides labels that begin with _
+
+
+def _svg(figure: Figure, name: str) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata=_METADATA)
+    text = out.getvalue()
+    text = text[text.index("<svg") :]  # the XML declaration and document type do not belong inside HTML
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = text.replace(_INK, "currentColor")
+    return _own_ids(text, re.sub("[^a-z0-9]+", "-", name.lower()))
+
+
+def _own_ids(text: str, prefix: str) -> str:
+    """Ids with a prefix, so that several plots stand in one page."""
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
+    text = re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#{prefix}-\1"', text)
+    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+
+
+def legend() -> Mapping[str, str]:
+    """What the marks of a forest plot mean, for captions."""
+    return {"dot": "this campaign, with its 95 % interval", "diamond": "the paper's", "band": "the margin"}
