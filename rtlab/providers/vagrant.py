@@ -112,6 +112,9 @@ class VagrantProvider:
 
     # ------------------------------------------------------------- up
 
+    def check(self, settings: TestbedSettings) -> None:
+        """Nothing to refuse beforehand: ``up`` says what this host lacks before it makes anything."""
+
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
     ) -> Testbed:
@@ -293,6 +296,8 @@ class VagrantProvider:
         for module in (libvirt, virtualbox):
             if _reachable(module):
                 found += module.resources(testbed_id)
+        if _reachable(virtualbox):
+            found += virtualbox.unnamed(_uuids(state, testbed_id))
         known = {(r.kind, r.name) for r in found}
         for entry in state.outstanding(testbed_id):
             backend = entry.details.get("backend", "")
@@ -314,6 +319,9 @@ class VagrantProvider:
         for module in (libvirt, virtualbox):
             if _reachable(module):
                 _remove_all(module, testbed_id, log, notify)
+        if _reachable(virtualbox):
+            for resource in virtualbox.unnamed(_uuids(state, testbed_id)):
+                virtualbox.remove(resource, log)
         remaining = tuple(r for r in self.leftovers(testbed_id, state) if r.kind != "folder")
         left = {(r.kind, r.name) for r in remaining}
         for entry in outstanding:
@@ -407,6 +415,14 @@ def _written(state: StateFolder, testbed_id: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return cast(dict[str, Any], data) if data.get("testbed") == testbed_id else None
+
+
+def _uuids(state: StateFolder, testbed_id: str) -> tuple[str, ...]:
+    """VirtualBox's ids of this testbed's machines, as Vagrant noted them."""
+    if _written(state, testbed_id) is None:
+        return ()
+    files = (state.path / "vagrant" / ".vagrant").glob("machines/*/virtualbox/id")
+    return tuple(sorted(file.read_text().strip() for file in files))
 
 
 def _refuse_changes(written: Mapping[str, Any], backend: str, hardware: Mapping[str, Any], count: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,15 @@ def remove(resource: Resource, log: Path) -> str:
     """Power off, unregister and delete a machine; empty when it is gone, otherwise what VirtualBox said."""
     vboxmanage("controlvm", resource.name, "poweroff", log=log)
     result = vboxmanage("unregistervm", resource.name, "--delete", log=log)
-    return "" if resource.name not in machines() else result.tail(2) or "VirtualBox still has it"
+    existing = machines()
+    gone = resource.name not in existing and resource.name not in existing.values()
+    return "" if gone else result.tail(2) or "VirtualBox still has it"
+
+
+def unnamed(uuids: Iterable[str]) -> tuple[Resource, ...]:
+    """Those of the machines (by uuid) that exist without rtlab's name: Vagrant imports first and names later."""
+    known = {uuid: name for name, uuid in machines().items()}
+    return tuple(Resource(kind="domain", name=u) for u in uuids if u in known and not _NAME.match(known[u]))
 
 
 def pause(name: str, log: Path) -> None:

@@ -127,3 +127,17 @@ def test_machines_of_a_half_failed_up_are_removed(tmp_path: Path, standin: Path)
     assert vagrant.PROVIDER.teardown(ID, state, ignore_events) == ()
     assert virtualbox.machines() == {}
     assert ["unregistervm", f"rtlab-{ID}-node1", "--delete"] in calls(standin)
+
+
+def test_a_machine_that_was_imported_but_not_yet_named_is_removed(
+    tmp_path: Path, standin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, _, watched = prepared(tmp_path)
+    monkeypatch.setenv("RTLAB_STANDIN_FAILS", "name")
+    watched.env["RTLAB_STANDIN_FAILS"] = "name"
+    with pytest.raises(CommandFailed):
+        watched.up(vm_name="node1", provider="virtualbox", provision=False)  # type: ignore[no-untyped-call]
+    (name,) = virtualbox.machines()
+    assert ID not in name
+    assert vagrant.PROVIDER.teardown(ID, state, ignore_events) == ()
+    assert virtualbox.machines() == {}

@@ -48,6 +48,8 @@ def main() -> int:
         print(f'name="{machine["name"]}"\nUUID="{machine["uuid"]}"\nVMState="poweroff"')
         print('storagecontrollername0="SATA Controller"\nnic1="nat"\nmacaddress1="080027012301"')
     elif command == "modifyvm" and "--name" in argv:
+        if os.environ.get("RTLAB_STANDIN_FAILS") == "name":
+            return 1
         machines[str(find(argv[1])["uuid"])]["name"] = argv[argv.index("--name") + 1]
     elif command == "unregistervm":
         del machines[str(find(argv[1])["uuid"])]
