@@ -266,9 +266,18 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
         found.append((machine, "engine", f"Docker {_text(_mapping(docker).get('version') if docker else None)}"))
         runtimes = _mapping(known.get("runtimes"))
         for name in spec.runtimes:
-            entry = _mapping(runtimes.get(name.split(":")[0]) or runtimes.get(name))
-            found.append((machine, _title(name), _text(entry.get("version"))))
+            entry = _mapping(runtimes.get(_docker_name(name)))
+            arguments = entry.get("arguments") or []
+            words = [_text(entry.get("version")), *(_text(a) for a in arguments if isinstance(arguments, list))]
+            found.append((machine, _title(name), " ".join(words)))
     return tuple(found)
+
+
+def _docker_name(name: str) -> str:
+    try:
+        return plugins.runtime(name).docker_name
+    except UsageError:
+        return name
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
