@@ -191,7 +191,9 @@ def _variables(testbed: Testbed, pins: Profile, settings: TestbedSettings, prepa
 def _given(settings: TestbedSettings) -> dict[str, str]:
     """What the user gave that the profile may not pin."""
     given = {"kata_sha256": settings.kata_sha256}
-    if settings.kata_archive:
+    if settings.kata_archive.startswith("https://"):
+        given["kata_url"] = settings.kata_archive
+    elif settings.kata_archive:
         given["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
     return {key: value for key, value in given.items() if value}
 
