@@ -9,7 +9,7 @@ size of everything that they need; two other meters (their cgroups; the fall of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtlab import counters
 from rtlab.errors import ParseError
@@ -134,7 +134,25 @@ class Memory:
                 return counters.number(raw.probe, "measured", "after", "memory_used_by_the_paper_bytes")
             return counters.number(raw.probe, "measured", "after", "memory_bytes", metric.paper[1])
 
-        return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
+        found = counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
+        note = disagreement(slopes)
+        return tuple(replace(o, note=note) if o.metric in slopes and o.value is not None else o for o in found)
+
+
+def disagreement(slopes: Mapping[str, float | None]) -> str:
+    """Which meters differ from PSS by more than AGREEMENT, in words; empty when all that were read agree."""
+    reference = slopes["container_pss_bytes"]
+    if reference is None:
+        return "PSS could not be read: the meters cannot be compared"
+    apart = [
+        f"{name} {value / MIB:.1f} MiB"
+        for name, value in (
+            ("cgroup", slopes["container_cgroup_bytes"]),
+            ("fall of MemAvailable", slopes["container_available_bytes"]),
+        )
+        if value is not None and abs(value - reference) > AGREEMENT * abs(reference)
+    ]
+    return f"the meters disagree: PSS {reference / MIB:.1f} MiB, {', '.join(apart)}" if apart else ""
 
 
 def line(x: Sequence[float], y: Sequence[float]) -> tuple[float, float]:

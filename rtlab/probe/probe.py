@@ -26,7 +26,8 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Dict, List, Optional
+import traceback
+from typing import Dict, List, Optional  # noqa: F401  (in type comments)
 
 SCHEMA = 1
 VERSION = "1"
@@ -160,7 +161,7 @@ def follow_until(engine, cid, marker):
         answer = connection.getresponse()
         while True:
             head = _exactly(answer, 8)
-            if not head:
+            if len(head) < 8:
                 break
             size = struct.unpack(">I", head[4:])[0]
             texts.get(head[0], texts[2]).extend(_exactly(answer, size))
@@ -676,11 +677,25 @@ class Trial(object):
         self.containers.remove(cid)
         self.removed.append(cid)
 
+    def find_unnamed(self):
+        """A create that was cut off never told its id: find such containers by this trial's labels."""
+        labels = self.request.get("labels") or {}
+        if "rtlab.testbed" not in labels or "rtlab.trial" not in labels:
+            return
+        filters = json.dumps({"label": ["%s=%s" % (name, labels[name]) for name in ("rtlab.testbed", "rtlab.trial")]})
+        for container in self.engine.must("GET", "/containers/json?all=1&filters=" + _quoted(filters)):
+            if container["Id"] not in self.containers:
+                self.containers.append(container["Id"])
+
     def finish(self):
         """Remove what is still there, by force if need be; returns what could not be removed or is left over."""
         problems = []
         # Cleaning up has time of its own: the trial's may be used up.
         self.engine.deadline = max(self.engine.deadline, time.monotonic() + 60)
+        try:
+            self.find_unnamed()
+        except TrialFailed as error:
+            problems.append("containers of this trial: %s" % error)
         for cid in list(self.containers):
             try:
                 self.remove(cid)
@@ -875,6 +890,11 @@ def _command(argv, timeout):
         process.kill()
         process.communicate()
         raise TrialTimedOut("%s did not end in time" % os.path.basename(argv[0]))
+    except BaseException:
+        # Told to stop: a command left running would create its container after the clean-up.
+        process.kill()
+        process.communicate()
+        raise
     return {
         "exit_status": process.returncode,
         "stdout": out.decode("utf-8", "surrogateescape"),
@@ -1209,6 +1229,11 @@ def run_trial(request, name=None):
         outcome, reason = "timed out", str(error)
     except TrialFailed as error:
         outcome, reason = "failed", str(error)
+    except Exception as error:  # a defect of ours must not leave containers behind, nor lose its own reason
+        outcome, reason = "failed", "the probe failed: %s: %s" % (type(error).__name__, error)
+        traceback.print_exc()
+    # A second request to stop must not end the clean-up, which has its own time limit.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     leaks = trial.finish()
     if outcome == "ok" and (trial.proof is None or not trial.proof["ok"]):
         outcome, reason = "invalid", "the runtime was not proved in this trial"
