@@ -1,0 +1,424 @@
+"""The probe: proofs that are deceived on recorded facts, meters and polls against real processes, engines that hang."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rtlab.probe import probe as untyped
+
+GOLDEN = Path(__file__).parent / "golden"
+probe: Any = untyped  # written for Python 3.6, without types
+SOURCE = Path(untyped.__file__)
+CID = "c0ffee" + "0" * 58
+
+
+def test_it_is_python_3_6() -> None:
+    ast.parse(SOURCE.read_text(), feature_version=(3, 6))
+
+
+def test_it_imports_only_the_standard_library_before_a_counter_is_read() -> None:
+    tops = [node for node in ast.parse(SOURCE.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in tops if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in tops if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+
+
+# --------------------------------------------------------------------------- proofs
+
+
+def seen(runtime: str) -> dict[str, Any]:
+    """The evidence of a real trial under that runtime; crun's and Kata's made from it by what only they leave."""
+    base = "gvisor" if runtime == "gvisor" else "runc"
+    found = copy.deepcopy(json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"])
+    if runtime == "crun":
+        found.update(binary="/usr/bin/crun", state_files=["config.json", "status"], state_is_runcs=False)
+    if runtime == "kata":
+        found.update(
+            binary="/opt/kata/bin/kata-runtime",
+            inside_boot_id="99999999-8888-7777-6666-555555555555",
+            inside_version="Linux version 5.4.71 (kata)",
+            vmm_holds_kvm=True,
+            state_files=[],
+            state_is_runcs=False,
+        )
+    return found
+
+
+@pytest.mark.parametrize("runtime", ["runc", "crun", "gvisor", "kata"])
+def test_a_runtime_is_proved_by_its_own_evidence(runtime: str) -> None:
+    assert probe.objections(runtime, seen(runtime)) == []
+
+
+@pytest.mark.parametrize("claimed", ["runc", "crun", "gvisor", "kata"])
+@pytest.mark.parametrize("real", ["runc", "crun", "gvisor", "kata"])
+def test_no_runtime_passes_for_another(claimed: str, real: str) -> None:
+    if claimed != real:
+        assert probe.objections(claimed, seen(real))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "lie", "objection"),
+    [
+        # A binary called runc that is crun: only crun leaves `status` for the container.
+        ("runc", {"state_files": ["config.json", "status"], "state_is_runcs": False}, "state file"),
+        ("crun", {"state_files": ["state.json"], "state_is_runcs": True}, "status file"),
+        # daemon.json's "kata" entry points at runc: the path is right, the kernel is not.
+        ("kata", {"inside_boot_id": "same"}, "no kernel of its own"),
+        ("kata", {"inside_boot_id": "none"}, "no kernel of its own"),
+        # A VMM without hardware virtualization (a fallback to TCG).
+        ("kata", {"vmm_holds_kvm": False}, "holds /dev/kvm"),
+        ("kata", {"inside_version": "Linux version 4.4.0 #1 SMP"}, "gVisor"),
+        ("gvisor", {"sandbox": False}, "sandbox"),
+        ("gvisor", {"inside_version": "Linux version 6.1.0"}, "not gVisor's"),
+        ("gvisor", {"binary": "/usr/sbin/runc"}, "not runsc"),
+        ("runc", {"binary": None}, "no binary"),
+        ("runc", {"inside_boot_id": "another"}, "another kernel"),
+        ("runc", {"inside_version": None}, "did not tell"),
+    ],
+)
+def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection: str) -> None:
+    evidence = seen(runtime)
+    if lie.get("inside_boot_id") == "same":
+        lie = {"inside_boot_id": evidence["machine_boot_id"]}
+    evidence.update(lie)
+    assert any(objection in problem for problem in probe.objections(runtime, evidence))
+
+
+def test_a_proof_nobody_knows_proves_nothing() -> None:
+    assert probe.objections("railcar", seen("runc"))
+
+
+# --------------------------------------------------------------------------- meters and leaks, on real processes
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*argv: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout):
+            assert stream is not None
+            stream.close()
+
+
+BURN = """
+import os, sys, time
+held = bytearray(64 << 20)
+held[::4096] = b"x" * (len(held) // 4096)
+while sum(os.times()[:2]) < 1.0: pass
+print("done", flush=True); sys.stdin.read()
+"""
+
+
+def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    # One CPU-second and 64 MiB in a process that a shell with the id in its command line started.
+    tree = spawn("sh", "-c", '"$@"; true', CID, sys.executable, "-c", BURN)
+    bare = spawn(
+        "sh", "-c", '"$@"; true', CID[::-1], sys.executable, "-c", 'import sys; print("x", flush=True); input()'
+    )
+    assert tree.stdout is not None and bare.stdout is not None
+    assert tree.stdout.readline() == "done\n"
+    assert bare.stdout.readline() == "x\n"
+
+    assert len(probe.needed_by(CID)) == 2
+    assert sum(probe.cpu_of_process(pid) for pid in probe.needed_by(CID)) == pytest.approx(1.0, rel=0.05)
+    held = probe.pss_bytes(CID) - probe.pss_bytes(CID[::-1])
+    assert held == pytest.approx(64 * 2**20, rel=0.05)
+
+
+def test_a_process_that_outlives_its_container_is_a_leak(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    assert probe.leaks_of(CID, patience_s=0) == []
+    spawn("sh", "-c", "sleep 60; true", CID)
+    assert "process sh" in probe.leaks_of(CID, patience_s=0)
+
+
+def test_hardware_addresses_do_not_leave_the_machine() -> None:
+    assert probe.anonymous("eth0: 52:54:00:AF:33:01 up") == "eth0: xx:xx:xx:xx:xx:xx up"
+
+
+# --------------------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def mirror() -> Iterator[Any]:
+    server = probe.Mirror("127.0.0.1", 1000, 100_000)
+    server.start()
+    yield server
+    server.close()
+
+
+def serve_once(answer: bytes) -> int:
+    """A server that gives one connection this answer; returns its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.sendall(answer)
+        connection.close()
+        listener.close()
+
+    threading.Thread(target=run, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("answer", "there"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\nIt works", True),
+        (b"HTTP/1.1 200 OK\r\n\r\nIt wor", False),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\nIt works", False),
+        (b"HTTP/1.1 200", False),
+        (b"", False),
+    ],
+)
+def test_only_the_whole_right_page_counts(answer: bytes, there: bool) -> None:
+    wanted = hashlib.sha256(b"It works").hexdigest()
+    assert probe.page_is_there("127.0.0.1", serve_once(answer), wanted, 2.0) is there
+
+
+def test_an_accept_without_an_answer_is_no_page() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert probe.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.1) is False
+
+
+def test_the_native_peer_times_requests_and_transfers(mirror: Any) -> None:
+    # Requests 20 ms apart by the client's clock, on one connection; then one transfer.
+    with socket.create_connection(("127.0.0.1", mirror.port)) as client:
+        for _ in range(4):
+            client.sendall(b"GET /small HTTP/1.1\r\n\r\n")
+            assert client.recv(1000).endswith(b"ok\n")
+            time.sleep(0.02)
+        client.sendall(b"GET /big HTTP/1.1\r\n\r\n")
+        got = 0
+        while got < 100_000:
+            got += len(client.recv(65536))
+    deadline = time.monotonic() + 5
+    while mirror.big is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    gaps = [b - a for a, b in zip(mirror.small_ns, mirror.small_ns[1:], strict=False)]
+    assert len(gaps) == 3
+    assert all(20e6 <= gap < 2e9 for gap in gaps)
+    assert mirror.big["bytes"] == 100_000
+
+
+# --------------------------------------------------------------------------- the engine
+
+
+def frame(kind: int, text: bytes) -> bytes:
+    return struct.pack(">BxxxI", kind, len(text)) + text
+
+
+class FakeEngine(threading.Thread):
+    """Speaks just enough HTTP on a Unix socket; ``answers`` maps "METHOD /path" to a body, None hangs."""
+
+    def __init__(self, path: Path, answers: dict[str, bytes | None]) -> None:
+        super().__init__(daemon=True)
+        self.answers = answers
+        self.asked: list[str] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(16)
+        self.held: list[socket.socket] = []
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            head = connection.recv(65536).decode()
+            line = " ".join(head.split()[:2]).split("?")[0]
+            self.asked.append(line)
+            body = self.answers.get(line, b"{}")
+            if body is None:
+                self.held.append(connection)
+                continue
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            connection.close()
+
+    def stop(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        for connection in self.held:
+            connection.close()
+        self.join(5)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Callable[[dict[str, bytes | None]], tuple[FakeEngine, str]]]:
+    fakes: list[FakeEngine] = []
+
+    def start(answers: dict[str, bytes | None]) -> tuple[FakeEngine, str]:
+        path = tmp_path / "docker.sock"
+        fakes.append(FakeEngine(path, answers))
+        return fakes[-1], str(path)
+
+    yield start
+    for fake in fakes:
+        fake.stop()
+
+
+LISTED = json.dumps([{"Id": CID}]).encode()
+LOST = {"GET /containers/json": LISTED}
+
+
+def request_to(path: str, **changes: Any) -> dict[str, Any]:
+    request = {
+        "schema": 1,
+        "verb": "trial",
+        "experiment": "boot",
+        "engine_socket": path,
+        "docker_cli": "/bin/false",
+        "netns": None,
+        "home": "/tmp",
+        "runtime": {"name": "runc", "docker_name": "runc", "proof": "runc", "own_kernel": False},
+        "labels": {"rtlab.testbed": "0123abcd", "rtlab.trial": "0001"},
+        "timeout_s": 1.0,
+        "images": {"httpd": "h", "tools": "t"},
+        "parameters": {"page_sha256": "0", "page_port": 80, "starts": 2, "cli_starts": 0, "null_starts": 0},
+    }
+    return {**request, **changes}
+
+
+def ask(request: dict[str, Any]) -> tuple[int, dict[str, Any], float]:
+    began = time.monotonic()
+    done = subprocess.run(
+        (sys.executable, str(SOURCE)), input=json.dumps(request), capture_output=True, text=True, timeout=60
+    )
+    return done.returncode, json.loads(done.stdout) if done.stdout else {}, time.monotonic() - began
+
+
+def test_a_hung_create_is_timed_out_and_its_container_removed(engine: Any) -> None:
+    fake, path = engine({"POST /containers/create": None, **LOST})
+    status, answer, took = ask(request_to(path))
+    assert (status, answer["outcome"]) == (0, "timed out")
+    assert took < 15
+    # The create never told an id; the container is found by its labels.
+    assert f"DELETE /containers/{CID}" in fake.asked
+
+
+def test_a_defect_of_the_probe_is_a_failed_trial_that_cleans_up(engine: Any) -> None:
+    fake, path = engine(LOST)
+    status, answer, _ = ask(request_to(path, parameters={}))
+    assert (status, answer["outcome"]) == (0, "failed")
+    assert "KeyError" in answer["reason"]
+    assert f"DELETE /containers/{CID}" in fake.asked
+
+
+def test_a_trial_that_is_told_to_stop_cleans_up(engine: Any) -> None:
+    fake, path = engine({"POST /containers/create": None, **LOST})
+    process = subprocess.Popen(
+        (sys.executable, str(SOURCE)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(request_to(path, timeout_s=60)))
+    process.stdin.close()
+    process.stdin = None
+    deadline = time.monotonic() + 20
+    while "POST /containers/create" not in fake.asked and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    stdout, _ = process.communicate(timeout=30)
+    answer = json.loads(stdout)
+    assert answer["outcome"] == "failed"
+    assert "told to stop" in answer["reason"]
+    assert f"DELETE /containers/{CID}" in fake.asked
+
+
+def test_no_engine_is_a_failed_trial_with_its_reason(tmp_path: Path) -> None:
+    status, answer, _ = ask(request_to(str(tmp_path / "none.sock")))
+    assert (status, answer["outcome"]) == (0, "failed")
+    assert "does not answer" in answer["reason"]
+
+
+def test_ready_says_which_runtime_is_missing(engine: Any) -> None:
+    _, path = engine({"GET /info": b'{"Runtimes": {"runc": {}}}'})
+    wanted = {"name": "kata", "docker_name": "kata", "proof": "kata", "own_kernel": True}
+    _, answer, _ = ask(request_to(path, verb="ready", runtime=wanted))
+    assert answer["blocking"] is True
+    assert "the engine does not know the runtime kata" in answer["missing"]
+    assert answer["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+@pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])
+def test_a_request_it_does_not_speak_ends_it(wrong: dict[str, Any]) -> None:
+    status, answer, _ = ask(request_to("/none", **wrong))
+    assert status != 0
+    assert answer == {}
+
+
+def test_a_markers_line_ends_the_reading_and_tells_the_status(engine: Any) -> None:
+    log = frame(1, b"12,3") + frame(2, b"warning\n") + frame(1, b"4\nrtlab-do") + frame(1, b"ne 7\nmore")
+    _, path = engine({f"GET /containers/{CID}/logs": log})
+    found = probe.follow_until(probe.Engine(path, time.monotonic() + 5), CID, "rtlab-done")
+    assert found == ("12,34\n", "warning\n", "7")
+
+
+@pytest.mark.parametrize("cut", [0, 3, 8, 20])
+def test_output_without_the_marker_fails(engine: Any, cut: int) -> None:
+    log = (frame(1, b"1,2,3\n") + frame(1, b"4,5,6\n"))[:cut]
+    answers = {f"GET /containers/{CID}/logs": log, f"GET /containers/{CID}/json": b'{"State": {"ExitCode": 137}}'}
+    _, path = engine(answers)
+    with pytest.raises(probe.TrialFailed, match="137"):
+        probe.follow_until(probe.Engine(path, time.monotonic() + 5), CID, "rtlab-done")
+
+
+def test_what_is_read_inside_is_split_from_the_tools_output() -> None:
+    assert probe.split_inside("abc\nLinux version 1\nrtlab-inside-end\n1.98,x\n") == (
+        "abc",
+        "Linux version 1",
+        "1.98,x\n",
+    )
+    assert probe.split_inside("1.98,x\n") == (None, None, "1.98,x\n")
+
+
+def test_used_memory_is_the_papers_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Table IV, runC: used = total - free - buffers - cached = 897396736 B (paper.txt).
+    table = json.loads((Path(untyped.__file__).parents[1] / "paper-tables.json").read_text())["tables"]["IV"]["runc"]
+    cells = {name: round(value * 1e6) for name, value in table.items()}
+    fields = {
+        "MemTotal": cells["total"],
+        "MemFree": cells["free"],
+        "Buffers": cells["buffers"],
+        "Cached": cells["cached"] - 4096,
+        "SReclaimable": 4096,
+    }
+    monkeypatch.setattr(probe, "meminfo", lambda: fields)
+    assert probe.counters()["memory_used_by_the_paper_bytes"] == cells["used"] == 897396736
+
+
+def test_psutil_missing_fails_the_trial_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with pytest.raises(probe.TrialFailed, match="psutil is missing"):
+        probe.counters()
+
+
+def test_a_namespace_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(OSError):
+        probe.enter_network("/run/netns/rtlab-none")
