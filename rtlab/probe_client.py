@@ -74,6 +74,7 @@ def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id
         images=dict(spec.images),
         labels={"rtlab.testbed": testbed_id, "rtlab.trial": trial.key},
         parameters=experiment.request(trial, spec, machine, runtime),
+        seed=spec.seed,  # simulated machines draw their values from it; the probe has no use for it
     )
 
 

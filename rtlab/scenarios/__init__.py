@@ -1,0 +1,1 @@
+"""Scenarios of the simulated provider: one TOML file each, as data."""
