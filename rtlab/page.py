@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -13,9 +13,6 @@ from markupsafe import Markup
 
 from rtlab.text import clean
 from rtlab.units import format_number, from_base
-
-if TYPE_CHECKING:
-    from rtlab.report import Report
 
 
 @cache
@@ -39,7 +36,11 @@ def _cleaned(value: Any) -> Any:
     return clean(value, keep_lines=True) if type(value) is str else value
 
 
-def render(report: Report, drawings: Mapping[str, str]) -> str:
-    """The page. ``drawings`` are rtlab's own SVG texts (see ``rtlab.plots``), the only markup that is not escaped."""
+def render(report: object, drawings: Mapping[str, str]) -> str:
+    """The page of a ``rtlab.report.Report``.
+
+    Args:
+        drawings: rtlab's own SVG texts (see ``rtlab.plots``), the only markup that is not escaped.
+    """
     from_campaign = {name: Markup(svg) for name, svg in drawings.items()}
     return _template().render(report=report, drawings=from_campaign, from_base=from_base)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -415,28 +417,32 @@ def estimates(report: Report) -> Json:
     }
 
 
-def _plain(value: Summary | Comparison | Caveat) -> Json:
-    """As JSON takes it: an infinite end of an interval becomes None."""
+def _plain(value: Summary | Comparison | Caveat | Table) -> Json:
+    """As JSON takes it, and safe to show: texts cleaned, an infinite end of an interval becomes None."""
 
-    def finite(x: Any) -> Any:
-        if isinstance(x, float) and (x != x or x in (float("inf"), float("-inf"))):
-            return None
+    def plain(x: Any) -> Any:
+        if isinstance(x, float):
+            return x if math.isfinite(x) else None
+        if isinstance(x, Enum):
+            return x.value
+        if isinstance(x, str):
+            return clean(x)
         if isinstance(x, dict):
-            return {k: finite(v) for k, v in x.items()}
-        return [finite(v) for v in x] if isinstance(x, list | tuple) else x
+            return {clean(k): plain(v) for k, v in x.items()}
+        return [plain(v) for v in x] if isinstance(x, list | tuple) else x
 
-    return finite(asdict(value))
+    return plain(asdict(value))
 
 
 def as_json(report: Report) -> Json:
     """The report for programs: where it ran first, then estimates and tables."""
     return {
-        "campaign": report.name,
+        "campaign": clean(report.name),
         "level": report.testbed.level.value,
         "where": report.where,
         "meaning": report.meaning,
         "design": report.design(),
-        "tables": tables.as_json(report.tables),
+        "tables": [_plain(table) for table in report.tables],
         "trials": {
             outcome: sum(1 for a in report.attempts if a.outcome == outcome)
             for outcome in sorted({a.outcome for a in report.attempts})

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from rtlab import paper
 from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
@@ -179,9 +179,7 @@ def _arm_rows(
 
     counted = tuple(NOT_TAKEN if s is None else str(s.n) for s in found)
     failed = tuple(None if s is None else str(s.n_failed) for s in found)
-    rows = [
-        Row(runtime=title, statistic="mean, change over the window" if over_window else "mean", cells=cells("mean"))
-    ]
+    rows = [Row(runtime=title, statistic="mean, window" if over_window else "mean", cells=cells("mean"))]
     rows += [Row(runtime=title, statistic=statistic, cells=cells(statistic)) for statistic in ("median",)]
     rows.append(Row(runtime=title, statistic="SD", cells=cells("sd")))
     rows.append(Row(runtime=title, statistic="n ok", cells=counted))
@@ -252,9 +250,9 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
     if number == "V":
         notes.append("System-wide counters, as printed in the paper; its page was fetched by one curl.")
     if number == "IV":
-        uptime, window = parameters.get("uptime_s"), parameters.get("window_s")
-        when = f"{uptime} s of uptime" if uptime else f"{window} s after the container's start"
-        notes.append(f"Here: read once per trial, at {clean(when)}.")
+        at_uptime, after = parameters.get("uptime_s"), parameters.get("window_s")
+        when = f"{at_uptime} s of uptime" if at_uptime else f"{after} s after the container's start"
+        notes.append(f"Here: read once per trial, {clean(when)}.")
     else:
         notes += [f"As measured: {note}." for note in sorted(noted - {NOT_TAKEN, CENSORED, ""})[:5]]
     return notes
@@ -307,8 +305,3 @@ def csv_text(text: str) -> str:
     """Text that no spreadsheet takes for a formula."""
     text = clean(text)
     return "'" + text if text[:1] in ("=", "+", "-", "@") else text
-
-
-def as_json(tables: Sequence[Table]) -> list[Json]:
-    """The tables with full numbers, ready for json.dumps; None where there is no number."""
-    return [asdict(table) for table in tables]

@@ -1,0 +1,269 @@
+"""The report is made from the raw files alone: everything counted, nothing invented, nothing executed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from markupsafe import escape
+
+from rtlab import report, store
+from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
+from tests.conftest import make_record, make_spec, make_testbed
+
+HOSTILE = "<script>alert('x')</script>\x1b]8;;http://evil\x07\u202e$\\frac{1}$ |=cmd()"
+IO_PARAMETERS = {"size_mb": 2048, "ram_mb": 1024, "skip_per_character": True, "folder": "/tmp"}
+PARAMETERS = {"boot": {"starts": 3, "cli_starts": 0, "null_starts": 1}, "io": IO_PARAMETERS}
+
+
+def boot_files(seconds: float) -> dict[str, bytes]:
+    """What the probe stores for a boot trial whose warm starts take ``seconds``; the cold one takes twice that."""
+    start = {f"{p}_ns": int(seconds * 1e9) for p in ("first_page", "created", "started", "stop", "remove", "returned")}
+    cold = {**start, "first_page_ns": int(2 * seconds * 1e9)}
+    measured = {"socket": [cold, start, start], "cli": [], "null": [{"calls_ns": 1000}]}
+    return {"stdout": b"", "stderr": b"", "probe.json": json.dumps({"measured": measured}).encode()}
+
+
+def io_files(kib_per_s: str) -> dict[str, bytes]:
+    """Bonnie++'s own line (format 1.97, 48 fields, man bon_csv2html) with one rate of block output."""
+    fields = ["1.97", "1.97", "rtlab", "1", "1", "2G", ""] + [""] * 41
+    fields[9:11] = [kib_per_s, "89"]
+    fields[15:17] = ["4512265", "99"]
+    fields[17:19] = ["14779", "5"]
+    return {"stdout": (",".join(fields) + "\n").encode(), "stderr": b"", "probe.json": b"{}"}
+
+
+def a_plan(spec: CampaignSpec) -> list[Trial]:
+    trials: list[Trial] = []
+    for block in range(1, spec.runs + 1):
+        for arm in spec.runtimes:
+            for experiment in spec.experiments:
+                number = len(trials) + 1
+                trials.append(
+                    Trial(
+                        number=number,
+                        block=block,
+                        kind="ab",
+                        arm=arm,
+                        experiment=experiment,
+                        runtime=arm,
+                        machine="node1",
+                        boot=1,
+                    )
+                )
+    return trials
+
+
+def make_campaign(folder: Path, bed: Testbed | None = None, **changes: Any) -> store.Campaign:
+    spec = make_spec(**{"runs": 3, "experiments": ("boot", "io"), "parameters": PARAMETERS, **changes})
+    return store.create(folder, spec, bed or make_testbed(), a_plan(spec), durable=False)
+
+
+def fill(campaign: store.Campaign, bad: dict[tuple[str, str], Outcome] | None = None, io_rate: str = "1000") -> None:
+    """Every planned trial: runC boots in 0.5 s, any other arm in 1 s, give or take 1 % per block."""
+    for trial in campaign.plan:
+        outcome = (bad or {}).get((trial.experiment, trial.arm), Outcome.OK)
+        seconds = (0.5 if trial.arm == "runc" else 1.0) * (1 + 0.01 * trial.block)
+        files = boot_files(seconds) if trial.experiment == "boot" else io_files(io_rate)
+        reason = "" if outcome is Outcome.OK else "the container did not start"
+        campaign.write_trial(make_record(trial, outcome=outcome, reason=reason), files)
+
+
+def cells(built: report.Report, number: str, runtime: str) -> dict[str, tuple[Any, ...]]:
+    table = next(t for t in built.tables if t.number == number)
+    return {row.statistic: row.cells for row in table.rows if row.runtime == runtime}
+
+
+def test_table_i_shows_the_means_beside_the_papers(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path)
+    fill(campaign)
+
+    built = report.build(campaign)
+
+    runc = cells(built, "I", "runC")
+    # 0.505, 0.510, 0.515: mean 0.51, SD 0.005; the paper's Table I says 0.633 and 3.707.
+    assert runc["mean"][0] == pytest.approx(0.51)
+    assert runc["SD"][0] == pytest.approx(0.005)
+    assert runc["n ok"] == ("3",)
+    assert runc["the paper's"] == (0.633,)
+    assert cells(built, "I", "Kata") == {"the paper's": (3.707,)}
+    (comparison,) = [c for c in built.primaries() if c.experiment == "boot"]
+    assert comparison.ratio is not None
+    assert comparison.ratio.point == pytest.approx(2.0)
+    assert comparison.blocks == (1, 2, 3)
+
+
+def test_every_file_is_rebuilt_byte_for_byte_without_the_derived_folders(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path)
+    fill(campaign)
+    first = {p: p.read_bytes() for p in report.write(report.build(campaign), campaign.folder)}
+    for path in first:
+        path.unlink()
+
+    again = report.write(report.build(store.Campaign(campaign.folder)), campaign.folder)
+
+    names = {str(p.relative_to(campaign.folder)) for p in first}
+    assert {p: p.read_bytes() for p in again} == first
+    assert {"report/index.html", "report/tables.md", "derived/observations.csv", "report/plots/ratios.svg"} <= names
+
+
+def test_an_arm_that_failed_entirely_is_counted_and_not_zero(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path)
+    fill(campaign, {("boot", "gvisor"): Outcome.FAILED})
+
+    built = report.build(campaign)
+
+    gvisor = cells(built, "I", "gVisor")
+    assert gvisor["mean"] == ("failed",)
+    assert (gvisor["median"], gvisor["n ok"], gvisor["n failed"]) == ((None,), ("0",), ("3",))
+    page = "".join(p.read_text() for p in report.write(built, campaign.folder) if p.name == "index.html")
+    assert page.count("the container did not start") == 3
+
+
+def test_a_trial_whose_output_is_torn_is_unusable_with_its_reason(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path)
+    for trial in campaign.plan:
+        files = boot_files(0.5) if trial.experiment == "boot" else io_files("1000")
+        if trial.number == 1:
+            files["probe.json"] = files["probe.json"][:40]
+        campaign.write_trial(make_record(trial), files)
+
+    built = report.build(campaign)
+
+    assert (built.attempts[0].outcome, built.attempts[1].outcome) == ("invalid", "ok")
+    assert "not readable" in built.attempts[0].reason
+    assert cells(built, "I", "runC")["n failed"] == ("1",)
+    assert cells(built, "I", "runC")["n ok"] == ("2",)
+
+
+def test_too_fast_to_tell_is_shown_as_that_and_never_as_zero(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path)
+    fill(campaign, io_rate="+++++")
+
+    built = report.build(campaign)
+
+    runc = cells(built, "II", "runC")
+    assert runc["mean"][0] == "too fast to tell"
+    assert runc["n too fast to tell"][0] == "3"
+    lines = list(csv.DictReader(io.StringIO(report.observations_csv(built))))
+    censored = [line for line in lines if line["note"] == "too fast to tell"]
+    assert censored and all(line["value"] == "" for line in censored)
+
+
+def test_what_was_not_measured_is_not_taken_and_never_zero(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("boot",))
+    fill(campaign)
+
+    built = report.build(campaign)
+
+    assert cells(built, "III", "runC")["mean"] == ("not taken",) * 5
+    assert next(t for t in built.tables if t.number == "III").notes == (
+        "This experiment was not part of the campaign.",
+    )
+
+
+def test_one_block_and_no_block_give_a_report_without_intervals(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, runs=1)
+    nothing = report.build(campaign)
+    assert {a.outcome for a in nothing.attempts} == {"not run"}
+    assert any(c.kind == "unfinished" for c in nothing.caveats)
+    report.write(nothing, campaign.folder)
+
+    fill(campaign)
+    built = report.build(campaign)
+
+    assert cells(built, "I", "runC")["SD"] == (None,)
+    assert "no verdict" in next(c.sentence for c in built.primaries() if c.experiment == "boot")
+    report.write(built, campaign.folder)
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_where_it_ran_stands_first_in_every_format(tmp_path: Path, level: Level) -> None:
+    bed = make_testbed()
+    bed = replace(bed, machines=(replace(bed.machines[0], level=level),))
+    campaign = make_campaign(tmp_path, bed, runs=1)
+    fill(campaign)
+
+    built = report.build(campaign)
+    files = {p.name: p.read_text() for p in report.write(built, campaign.folder)}
+
+    head = files["index.html"]
+    assert str(escape(built.meaning)) in head
+    assert head.index("Measured on") < head.index("Verdicts") < head.index("Table I")
+    assert "measured on" in files["tables.md"].splitlines()[0]
+    assert json.loads(files["tables.json"])["level"] == level.value
+    meaningless = level in (Level.EMULATED, Level.SIMULATED)
+    assert ("no figure from it means anything" in files["tables.md"][:400]) == meaningless
+
+
+class Tags(HTMLParser):
+    """The elements, ids and attributes that a browser would see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+
+def test_text_of_a_stranger_stays_text_in_every_format(tmp_path: Path) -> None:
+    bed = make_testbed()
+    bed = replace(bed, profile=HOSTILE, machines=(replace(bed.machines[0], name="node1"),), details={"x": HOSTILE})
+    campaign = make_campaign(tmp_path, bed, runtimes=("runc", HOSTILE), runs=2, images={HOSTILE: HOSTILE})
+    for trial in campaign.plan:
+        if trial.arm == "runc":
+            failed = make_record(trial, outcome=Outcome.FAILED, reason=HOSTILE)
+            campaign.write_trial(failed if trial.block == 1 else make_record(trial), boot_files(0.5))
+    campaign.write_facts("node1", {"kernel": HOSTILE, "cpu": HOSTILE, "runtimes": {"runc": {"version": HOSTILE}}})
+
+    built = report.build(campaign)
+    files = {p.name: p.read_text() for p in report.write(built, campaign.folder)}
+
+    seen = Tags()
+    seen.feed(files["index.html"])
+    assert not {"script", "iframe", "object", "img", "base", "form"} & set(seen.tags)
+    assert not [name for name, _ in seen.attributes if name.startswith("on")]
+    ids = [value for name, value in seen.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert "default-src 'none'" in files["index.html"]
+    assert "alert(&#39;x&#39;)" in files["index.html"]
+    for name, text in files.items():
+        assert "\x1b" not in text and "\u202e" not in text, name
+    assert "<script" not in files["tables.md"]
+    for file in ("tables.csv", "observations.csv"):
+        assert not re.search(r"(^|,)[=+@-][A-Za-z]", files[file])
+
+
+def test_links_to_raw_files_lead_to_them(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, runs=1)
+    fill(campaign)
+
+    files = report.write(report.build(campaign), campaign.folder)
+
+    page = next(p for p in files if p.name == "index.html")
+    seen = Tags()
+    seen.feed(page.read_text())
+    links = [value for name, value in seen.attributes if name == "href" and value and value.startswith("..")]
+    assert len(links) == 4 * 4
+    assert all((page.parent / link).is_file() for link in links)
+
+
+def test_an_unknown_experiment_is_listed_and_not_analysed(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("boot", "teleport"), runs=1)
+    fill(campaign)
+
+    built = report.build(campaign)
+
+    assert [c.kind for c in built.caveats][:1] == ["unknown experiment"]
+    assert {a.outcome for a in built.attempts if a.trial.experiment == "teleport"} == {"invalid"}
+    report.write(built, campaign.folder)

@@ -1,0 +1,161 @@
+"""Tables I-V: the paper's columns, units and values, and how numbers are shown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from rtlab import paper, plugins, tables
+from rtlab.model import Metric, Observation, Summary
+from rtlab.stats.describe import median_interval
+from tests.conftest import make_spec, make_trial
+
+METRICS = {name: plugins.experiment(name).metrics for name in plugins.names("experiments")}
+TITLES = {"runc": "runC", "kata": "Kata", "gvisor": "gVisor"}
+
+
+def summary(experiment: str, metric: str, arm: str, values: list[float], **changes: Any) -> Summary:
+    fields: dict[str, Any] = {
+        "experiment": experiment,
+        "metric": metric,
+        "arm": arm,
+        "unit": "",
+        "n": len(values),
+        "n_failed": 0,
+        "n_censored": 0,
+        "median": median_interval(values) if values else None,
+        "mean": sum(values) / len(values) if values else None,
+        "sd": None,
+        "cov": None,
+        "minimum": None,
+        "maximum": None,
+        "trials": (),
+    }
+    return Summary(**{**fields, **changes})
+
+
+def made(
+    summaries: list[Summary], observations: list[Observation] | None = None, **spec: Any
+) -> dict[str, tables.Table]:
+    defaults = {"experiments": tuple(METRICS), "parameters": {n: {} for n in METRICS}}
+    found = tables.paper_tables(make_spec(**{**defaults, **spec}), summaries, observations or [], METRICS, TITLES)
+    return {t.number: t for t in found}
+
+
+def test_every_column_of_the_paper_is_some_metrics_and_only_one() -> None:
+    claimed = [m.paper for ms in METRICS.values() for m in ms if m.paper]
+
+    assert sorted(claimed) == sorted((n, c) for n, t in paper.tables().items() for c in t.units)
+
+
+def test_the_papers_values_are_those_it_prints() -> None:
+    # paper.txt, Tables I-V, one value of each.
+    printed = paper.tables()
+
+    assert printed["I"].values["kata"]["average_time"] == 3.707
+    assert printed["II"].values["runc"]["sequential_output_block"] == 1549371
+    assert printed["III"].values["kata"]["nice"] == 306.54
+    assert printed["IV"].values["runc"]["used"] == 897.396736
+    assert printed["V"].values["kata"]["packets_recv"] == 963
+
+
+def test_the_papers_used_memory_is_total_less_free_buffers_and_cached() -> None:
+    """The note under Table IV says so; the paper's own numbers prove it, to the byte."""
+    for values in paper.tables()["IV"].values.values():
+        rest = values["total"] - values["free"] - values["buffers"] - values["cached"]
+        assert round(rest * 1e6) == round(values["used"] * 1e6)
+
+
+def test_units_are_converted_to_the_papers() -> None:
+    found = made(
+        [
+            summary("io", "put_block_bytes_per_s", "runc", [1549371.0 * 1024]),
+            summary("memory", "total_bytes", "runc", [8348545024.0]),
+        ]
+    )
+
+    assert found["II"].rows[0].cells[0] == 1549371.0
+    assert found["IV"].rows[0].cells[0] == 8348.545024
+    assert found["IV"].shown(found["IV"].rows[0])[0] == "8348.55"
+    assert found["II"].heads()[0] == "Sequential output (block) (K/sec)"
+
+
+def test_values_over_a_window_are_never_passed_off_as_since_boot() -> None:
+    found = made([summary("cpu", "user_s", "runc", [3.0])], parameters={"cpu": {"window_s": 10, "uptime_s": 0}})["III"]
+
+    rows = {r.statistic: r for r in found.rows if r.runtime == "runC"}
+    assert rows["mean, window"].cells[0] == 3.0
+    assert rows["since boot"].cells == ("not taken",) * 5
+    assert any("another quantity" in note for note in found.notes)
+
+
+def test_values_since_boot_stand_as_such_with_their_uptime() -> None:
+    found = made([summary("cpu", "user_s", "runc", [90.0])], parameters={"cpu": {"uptime_s": 380}})["III"]
+
+    assert {r.statistic for r in found.rows if r.runtime == "runC"} >= {"mean", "median", "SD", "n ok", "n failed"}
+    assert not [r for r in found.rows if r.statistic == "since boot"]
+    assert any("380 s of uptime" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("size", "labelled"), [(256, True), (2048, False)])
+def test_a_smaller_file_than_the_papers_is_labelled(size: int, labelled: bool) -> None:
+    found = made([], parameters={"io": {"size_mb": size}})["II"]
+
+    assert any("smaller than the paper's 2 GB" in note for note in found.notes) == labelled
+
+
+@pytest.mark.parametrize(
+    ("cell", "places", "text"),
+    [
+        (None, 3, "–"),
+        (0.0, 3, "0"),
+        (0.633, 3, "0.633"),
+        (1549371.4, 0, "1549371"),
+        (0.00042, 3, "0.00042"),
+        (-1.5, 2, "−1.50"),
+        ("too fast to tell", 0, "too fast to tell"),
+    ],
+)
+def test_how_a_cell_is_shown(cell: tables.Cell, places: int, text: str) -> None:
+    assert tables.shown(cell, places) == text
+
+
+def test_csv_leaves_a_missing_value_empty_and_says_why() -> None:
+    found = made([summary("io", "seeks_per_s", "runc", [], n_censored=3)])
+
+    lines = list(csv.DictReader(io.StringIO(tables.as_csv(list(found.values())))))
+
+    (line,) = [x for x in lines if (x["column"], x["statistic"], x["runtime"]) == ("random_seeks", "mean", "runC")]
+    assert (line["value"], line["note"]) == ("", "too fast to tell")
+
+
+def test_markdown_has_the_five_titles_and_one_width_per_table() -> None:
+    text = tables.markdown(list(made([]).values()))
+
+    for number in paper.NUMBERS:
+        assert f"## Table {number}. " in text
+    for block in text.split("## ")[1:]:
+        widths = {line.replace("\\|", "").count("|") for line in block.splitlines() if line.startswith("|")}
+        assert len(widths) == 1
+
+
+def test_what_a_parser_noted_stands_under_the_table() -> None:
+    note = "change over 10 s from the container's start"
+    trial = make_trial(experiment="cpu")
+    noted = [Observation(trial=trial, metric="user_s", value=1.0, unit="s", note=note)]
+
+    found = made([], noted, parameters={"cpu": {"window_s": 10}})["III"]
+
+    assert f"As measured: {note}." in found.notes
+
+
+def test_a_new_metric_finds_its_column_by_metric_paper_alone() -> None:
+    metric = Metric(name="anything", title="x", unit="s", paper=("I", "average_time"))
+    spec = make_spec(experiments=("other",), parameters={"other": {}})
+
+    found = tables.paper_tables(spec, [summary("other", "anything", "runc", [2.0])], [], {"other": (metric,)}, TITLES)
+
+    assert found[0].rows[0].cells == (2.0,)
