@@ -44,7 +44,7 @@ def test_it_imports_only_the_standard_library_before_a_counter_is_read() -> None
 def seen(runtime: str) -> dict[str, Any]:
     """The evidence of a real trial under that runtime; crun's and Kata's made from it by what only they leave."""
     base = "gvisor" if runtime == "gvisor" else "runc"
-    found = copy.deepcopy(json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"])
+    found: dict[str, Any] = copy.deepcopy(json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"])
     if runtime == "crun":
         found.update(binary="/usr/bin/crun", state_files=["config.json", "status"], state_is_runcs=False)
     if runtime == "kata":
