@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from rtlab import report, store
+from rtlab import cli, report, store
 from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
 from tests.conftest import make_record, make_spec, make_testbed
 
@@ -267,3 +267,35 @@ def test_an_unknown_experiment_is_listed_and_not_analysed(tmp_path: Path) -> Non
     assert [c.kind for c in built.caveats][:1] == ["unknown experiment"]
     assert {a.outcome for a in built.attempts if a.trial.experiment == "teleport"} == {"invalid"}
     report.write(built, campaign.folder)
+
+
+def test_the_command_prints_every_format_and_writes_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = make_campaign(tmp_path / "campaigns")
+    fill(campaign)
+    monkeypatch.chdir(tmp_path)
+    shown = {}
+
+    for form in ("terminal", "markdown", "csv", "json"):
+        assert cli.run(["report", "--format", form]) == 0
+        shown[form] = capsys.readouterr().out
+
+    assert (campaign.folder / "report" / "index.html").is_file()
+    assert shown["markdown"] == (campaign.folder / "report" / "tables.md").read_text()
+    assert shown["csv"] == (campaign.folder / "report" / "tables.csv").read_text()
+    assert json.loads(shown["json"])["tables"][0]["number"] == "I"
+    assert "simulated" in shown["terminal"].splitlines()[0]
+    for number in ("I", "II", "III", "IV", "V"):
+        assert f"Table {number}. " in shown["terminal"]
+
+
+def test_the_command_names_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert cli.run(["report"]) == 1
+    assert "rtlab bench" in capsys.readouterr().err
+    assert cli.run(["report", "--format", "word"]) == 2
+    assert "markdown" in capsys.readouterr().err
