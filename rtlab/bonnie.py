@@ -70,7 +70,7 @@ def parse(text: str) -> BonnieResult:
             return Rate(value=None, cpu_percent=None, censored=True)
         value = to_base(_number(text, line), unit)
         # The CPU column may be withheld alone.
-        return Rate(value=value, cpu_percent=None if set(cpu) <= {"+"} else _number(cpu, line), censored=False)
+        return Rate(value=value, cpu_percent=None if set(cpu) == {"+"} else _number(cpu, line), censored=False)
 
     return BonnieResult(
         format_version=fields[0],

@@ -48,6 +48,8 @@ _SOURCES = {
     "cli_first_page_s": ("cli", "first_page_ns"),
     "null_s": ("null", "calls_ns"),
 }
+# List of starts -> the parameter that says how many there must be.
+_COUNTS = {"socket": "starts", "cli": "cli_starts", "null": "null_starts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Boot:
         found: list[Observation] = []
         for metric in self.metrics:
             driver, phase = self._source(metric, parameters)
-            values = _phases(raw, driver, phase)
+            values = _phases(raw, driver, phase, int(parameters[_COUNTS[driver]]))
             # In the default design the first start after a boot is cold: its own metric, never pooled.
             cold_apart = driver == "socket" and metric.name in ("first_page_s", "cold_first_page_s")
             if cold_apart:
@@ -121,10 +123,12 @@ class Boot:
         return driver, phase
 
 
-def _phases(raw: RawOutput, driver: str, phase: str) -> list[float]:
+def _phases(raw: RawOutput, driver: str, phase: str, count: int) -> list[float]:
     starts = section(raw.probe, "measured", driver)
     if not isinstance(starts, list):
         raise ParseError(f"The probe's measured.{driver} is no list of starts.")
+    if len(starts) != count:
+        raise ParseError(f"The probe measured {len(starts)} starts through {driver} instead of {count}.")
     values = []
     for start in starts:
         nanoseconds = start.get(phase) if isinstance(start, dict) else None

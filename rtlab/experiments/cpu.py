@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rtlab import counters
+from rtlab.errors import ParseError
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -82,7 +83,12 @@ class Cpu:
             if not parameters["work_mb"]:
                 return None
             key = "cpu_s" if metric.name == "work_cpu_s" else metric.name
-            return counters.number(raw.probe, "measured", "work", key)
+            seconds = counters.number(raw.probe, "measured", "work", key)
+            if seconds < 0 or (seconds == 0 and metric.positive):
+                raise ParseError(
+                    f"The probe counted {seconds:g} CPU-seconds for {metric.name}: a counter went backwards."
+                )
+            return seconds
 
         return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
 

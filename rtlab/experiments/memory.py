@@ -111,8 +111,9 @@ class Memory:
 
     def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
         steps = counters.section(raw.probe, "measured", "density", "steps")
-        if not isinstance(steps, list) or len(steps) != len(parameters["containers"]):
-            raise ParseError(f"The probe read {len(steps)} of {len(parameters['containers'])} steps.")
+        wanted = sorted(parameters["containers"])
+        if not isinstance(steps, list) or [s.get("containers") for s in steps if isinstance(s, Mapping)] != wanted:
+            raise ParseError(f"The probe's measured.density.steps are not readings at {wanted} containers.")
         slopes: dict[str, float | None] = dict.fromkeys((*_METERS, "container_available_bytes"))
         fixed: float | None = None
         if steps:

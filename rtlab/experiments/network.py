@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rtlab import counters
+from rtlab.errors import ParseError
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -120,6 +121,8 @@ class Network:
             if not parameters["big_bytes"]:
                 return None
             elapsed_s = counters.number(raw.probe, "measured", "transfer", "elapsed_ns") * 1e-9
+            if elapsed_s <= 0:
+                raise ParseError(f"The probe's measured.transfer took {elapsed_s:g} s.")
             return counters.number(raw.probe, "measured", "transfer", "bytes") / elapsed_s
 
         return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
