@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +83,10 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> st
         smallest = min((v.value for v in values), default=0.0)
         if smallest > 0 and largest > 20 * smallest:
             axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(_tick))
             axes.yaxis.set_minor_formatter(NullFormatter())
         elif smallest >= 0:
             axes.set_ylim(bottom=0, top=1.1 * largest or 1)
+        axes.yaxis.set_major_formatter(FuncFormatter(_tick))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.set_xlabel("trial, in order of execution")
         axes.set_ylabel(_label(axis))
@@ -123,6 +123,10 @@ def forest(name: str, lines: Sequence[Interval], margin: float) -> str:
         low = max(min(ends), min((line.point for line in lines), default=1.0) / 100)
         high = min(max(ends), max((line.point for line in lines), default=1.0) * 100)
         axes.set_xlim(low / 1.15, high * 1.15)
+        for place, line in enumerate(lines):
+            for end, edge, mark in ((line.low, low / 1.15, "<"), (line.high, high * 1.15, ">")):
+                if end is not None and (end < edge if mark == "<" else end > edge):
+                    axes.plot([edge], [place], marker=mark, color=_COLOURS[0], clip_on=False, linestyle="none")
         axes.set_ylim(len(lines) - 0.4, -0.6)
         axes.set_yticks(range(len(lines)), [_label(line.label) for line in lines])
         axes.set_xticks(_round_ratios(low / 1.15, high * 1.15))
@@ -154,7 +158,8 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _tick(value: float, _place: int) -> str:
-    return format_number(value, 3).rstrip("0").rstrip(".") if abs(value) < 100 else format_number(value, 3)
+    text = format_number(value, 4)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _label(text: str) -> str:
@@ -178,8 +183,3 @@ def _own_ids(text: str, prefix: str) -> str:
     text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
     text = re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#{prefix}-\1"', text)
     return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
-
-
-def legend() -> Mapping[str, str]:
-    """What the marks of a forest plot mean, for captions."""
-    return {"dot": "this campaign, with its 95 % interval", "diamond": "the paper's", "band": "the margin"}

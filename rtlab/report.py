@@ -122,7 +122,8 @@ class Report:
     def design(self) -> str:
         """The design in one sentence."""
         spec = self.spec
-        runtimes = ", ".join(self.titles[r] for r in spec.runtimes)
+        *others, last = [self.titles[r] for r in spec.runtimes]
+        runtimes = f"{', '.join(others)} and {last}" if others else last
         reboots = {
             "trial": "a reboot before every trial",
             "block": "one reboot per block and arm",
@@ -135,7 +136,7 @@ class Report:
         machines = len(self.testbed.machines)
         return (
             f"{spec.runs} block{'s' * (spec.runs != 1)} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
-            f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin:.0%}; seed {spec.seed}."
+            f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin * 100:g} %; seed {spec.seed}."
         )
 
 

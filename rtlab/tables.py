@@ -147,7 +147,7 @@ def _table(
         title=printed.title,
         columns=tuple((key, COLUMNS.get(key, key), unit) for key, unit in printed.units.items()),
         rows=tuple(rows),
-        notes=tuple(_notes(number, parameters, noted.get(experiment, set()), over_window))
+        notes=(*_notes(number, parameters, noted.get(experiment, set()), over_window), *_about_censored(rows))
         if experiment in spec.experiments
         else ("This experiment was not part of the campaign.",),
     )
@@ -190,6 +190,14 @@ def _arm_rows(
     if over_window:
         rows.append(Row(runtime=title, statistic="since boot", cells=(NOT_TAKEN,) * len(units)))
     return rows
+
+
+def _about_censored(rows: Sequence[Row]) -> tuple[str, ...]:
+    if not any(row.statistic == f"n {CENSORED}" for row in rows):
+        return ()
+    return (
+        f"Values that were {CENSORED} are in no mean or median: what stands there is too low by an unknown amount.",
+    )
 
 
 def _why_none(summary: Summary) -> Cell:
