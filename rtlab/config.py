@@ -72,6 +72,7 @@ class TestbedSettings:
     box: str = _setting("", "Vagrant box (name or file); empty: the profile's, built here.")
     inventory: str = _setting("", "static machines: path of an Ansible inventory.")
     allow_reboot: bool = _setting(False, "static machines: whether rtlab may reboot them.")
+    box_sha256: str = _setting("", "SHA-256 of the profile's cloud image, where the profile pins none.")
     kata_archive: str = _setting("", "Path or URL of a Kata release archive; empty: the profile's.")
     kata_sha256: str = _setting("", "SHA-256 of kata_archive, checked before it is opened.")
     scenario: str = _setting("", "simulated machines: path of a scenario; empty: the built-in one.")
@@ -307,8 +308,10 @@ class _Reader:
             self._wrong("testbed.runtimes", [], f"must name at least one of {_list(plugins.names('runtimes'))}")
         if testbed.provider == "static" and not testbed.inventory:
             self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
-        if testbed.kata_sha256 and not re.fullmatch("[0-9a-f]{64}", testbed.kata_sha256):
-            self._wrong("testbed.kata_sha256", testbed.kata_sha256, "must be 64 hexadecimal digits, lower case")
+        for key in ("kata_sha256", "box_sha256"):
+            digest = getattr(testbed, key)
+            if digest and not re.fullmatch("[0-9a-f]{64}", digest):
+                self._wrong(f"testbed.{key}", digest, "must be 64 hexadecimal digits, lower case")
         return testbed
 
     def _campaign(self, campaign: CampaignSettings) -> CampaignSettings:

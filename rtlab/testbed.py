@@ -56,6 +56,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = profile.load(settings.profile)
+    if settings.box_sha256:
+        pins = replace(pins, box={**pins.box, "sha256": settings.box_sha256})
     provider.check(settings)
     if settings.provider != "simulated":
         _require_pins(pins, settings)
@@ -185,12 +187,12 @@ def _variables(testbed: Testbed, pins: Profile, settings: TestbedSettings, prepa
         "images_archives": list(prepared.archives),
         "bench_tools_probe": str(probe_file()),
     }
-    return variables | _given(settings)
+    return variables | {k: v for k, v in _given(settings).items() if k != "box_sha256"}
 
 
 def _given(settings: TestbedSettings) -> dict[str, str]:
     """What the user gave that the profile may not pin."""
-    given = {"kata_sha256": settings.kata_sha256}
+    given = {"kata_sha256": settings.kata_sha256, "box_sha256": settings.box_sha256}
     if settings.kata_archive.startswith("https://"):
         given["kata_url"] = settings.kata_archive
     elif settings.kata_archive:

@@ -28,6 +28,7 @@ def command(
     ] = None,
     kata_archive: Annotated[str, typer.Option(help="A Kata release archive on this machine.")] = "",
     kata_sha256: Annotated[str, typer.Option(help="Its SHA-256, where the profile pins none.")] = "",
+    box_sha256: Annotated[str, typer.Option(help="SHA-256 of the profile's cloud image, where none is pinned.")] = "",
     box: Annotated[str, typer.Option(help="Use this box file instead of building one.")] = "",
     scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
     provision: Annotated[bool, typer.Option("--provision", help="Apply the roles again in any case.")] = False,
@@ -63,6 +64,7 @@ def command(
         allow_reboot=allow_reboot,
         kata_archive=kata_archive,
         kata_sha256=kata_sha256,
+        box_sha256=box_sha256,
         box=box,
         scenario=scenario,
     )

@@ -59,6 +59,8 @@ def inventory() -> dict[str, frozenset[str]]:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             name = (folder / "comm").read_text().strip()
+            if not (folder / "cmdline").read_bytes():
+                continue  # ended, and waiting for a container's init that reaps nothing
         except OSError:
             continue
         if name.startswith(("qemu", "libvirtd", "virtlogd", "dnsmasq", "vagrant", "dockerd", "containerd")):
