@@ -135,7 +135,7 @@ def sentence(
     if verdict is Verdict.NO_DIFFERENCE:
         return f"{what} shows no practical difference to {baseline}: within {band} ({shown})."
     if verdict is Verdict.INCONCLUSIVE:
-        more = f"; about {further} more blocks would tell" if further else ""
+        more = f"; about {further} more block{'s' if further != 1 else ''} would tell" if further else ""
         if metric.better is None and (low > 1 + margin or high < 1 / (1 + margin)):
             return f"{what} is {words(metric, above=low > 1)} than {baseline} {between(low, high)} ({shown})."
         return f"{what} against {baseline} is inconclusive at a margin of {band} ({shown}){more}."
