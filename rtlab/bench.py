@@ -324,12 +324,13 @@ class Bench:
         started_at = now()
         rebooted, waited_s, boot_id = False, None, None
         answer: CommandResult | None = None
-        reason = ""
+        reason, was_ready = "", False
         try:
             moment = time.monotonic()
             self._wake(trial.machine)
             rebooted = self._reboot_if_due(trial)
             waited_s, boot_id = self._wait_until_ready(trial)
+            was_ready = True
             elsewhere_s += time.monotonic() - moment
             request = probe_client.trial_request(trial, self.spec, self._machines[trial.machine], self.testbed.id)
             shell = self._shell(trial.machine)
@@ -360,8 +361,11 @@ class Bench:
         if answer is not None:
             self.pace.seen.setdefault((trial.experiment, trial.runtime), []).append(answer.elapsed_s)
         self._tell(record)
-        if answer is None:
-            # The machine is gone: whatever comes next would fail as well. The campaign stays resumable.
+        if answer is None and was_ready and self.spec.reboot != "never":
+            # It was lost in the middle of a trial: the next trial there begins with a reboot (a reset, if it hangs).
+            self._booted_for.pop(trial.machine, None)
+        elif answer is None:
+            # It did not come back: whatever comes next would fail as well. The campaign stays resumable.
             raise MachineUnreachable(
                 f"Trial {trial.number} ({trial.key}) is stored as failed: {reason}",
                 remedy="`rtlab status` shows the machines, `rtlab up` starts them; then `rtlab bench` goes on.",

@@ -93,6 +93,11 @@ def resume(name: str, log: Path) -> None:
     virsh_checked("resume", name, doing=f"resume {name}", log=log)
 
 
+def reset(name: str, log: Path) -> None:
+    """Turn a domain that hangs off and on, without asking its guest."""
+    virsh_checked("reset", name, doing=f"reset {name}", log=log)
+
+
 def _names(*argv: str) -> tuple[str, ...]:
     return tuple(virsh_checked(*argv, "--name", doing="list what libvirt has").text().split())
 

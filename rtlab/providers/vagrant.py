@@ -136,7 +136,7 @@ class VagrantProvider:
             if _all_running(_module(backend), testbed_id, written):
                 testbed = _testbed(written, testbed_id, profile, settings, state)
                 with contextlib.suppress(MachineUnreachable):
-                    _wait_for_answers(testbed, 20.0)
+                    _wait_for_answers(testbed.machines, 20.0)
                     return testbed
         if backend == "libvirt":
             libvirtd.ensure(log, notify)
@@ -158,7 +158,7 @@ class VagrantProvider:
         for machine in data["machines"]:
             state.note("have", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
         testbed = _testbed(data, testbed_id, profile, settings, state)
-        _wait_for_answers(testbed, ANSWER_TIMEOUT_S)
+        _wait_for_answers(testbed.machines, ANSWER_TIMEOUT_S)
         notify(Event(stage="machines", message="All machines answer", fraction=1.0))
         return testbed
 
@@ -274,8 +274,19 @@ class VagrantProvider:
         return SSHShell(machine)
 
     def reboot(self, testbed: Testbed, machine: Machine, state: StateFolder, timeout_s: float) -> Machine:
-        """Reboot inside the guest: the virtual machine's process goes on. Addresses are fixed by MAC."""
+        """Reboot inside the guest: the virtual machine's process goes on. Addresses are fixed by MAC.
+
+        A guest that does not answer (hung, or its sshd dead) is reset instead.
+        """
         self.wake(testbed, machine, state)
+        try:
+            boot_id(machine)
+        except MachineUnreachable as error:
+            if "host key" in error.message:
+                raise
+            _module(str(testbed.details["backend"])).reset(f"rtlab-{testbed.id}-{machine.name}", _log(state))
+            _wait_for_answers((machine,), timeout_s)
+            return machine
         reboot_over_ssh(machine, timeout_s)
         return machine
 
@@ -543,9 +554,9 @@ def _testbed(
     )
 
 
-def _wait_for_answers(testbed: Testbed, timeout_s: float) -> None:
+def _wait_for_answers(machines: Sequence[Machine], timeout_s: float) -> None:
     """Every machine answers over SSH, with the host key that it was given."""
-    for machine in testbed.machines:
+    for machine in machines:
         deadline = time.monotonic() + timeout_s
         while True:
             try:

@@ -89,6 +89,11 @@ def resume(name: str, log: Path) -> None:
     run_checked(("VBoxManage", "controlvm", name, "resume"), timeout_s=TIMEOUT_S, doing=f"resume {name}", log=log)
 
 
+def reset(name: str, log: Path) -> None:
+    """Turn a machine that hangs off and on, without asking its guest."""
+    run_checked(("VBoxManage", "controlvm", name, "reset"), timeout_s=TIMEOUT_S, doing=f"reset {name}", log=log)
+
+
 def describe() -> dict[str, Any]:
     """Versions worth keeping with a campaign."""
     return {"virtualbox_version": vboxmanage("--version").text().strip()}
