@@ -27,8 +27,15 @@ def _template() -> Template:
     )
     environment.filters["number"] = format_number
     environment.filters["path"] = lambda text: quote(clean(text), safe="/.-_")
-    environment.filters["tojson_plain"] = lambda value: json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    environment.filters["tojson_plain"] = _as_json
     return environment.get_template("report.html.j2")
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to show)"
 
 
 def _cleaned(value: Any) -> Any:

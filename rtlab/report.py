@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic, facts, page, paper, plots, plugins, tables
-from rtlab.errors import ParseError, UsageError
+from rtlab.errors import ParseError, StoreError, Unsafe, UsageError
 from rtlab.model import (
     CampaignSpec,
     Caveat,
@@ -147,6 +147,7 @@ def build(campaign: Campaign) -> Report:
         StoreError: the campaign is damaged, or a raw file is not what was stored.
     """
     spec, testbed, plan = campaign.spec, campaign.testbed, campaign.plan
+    _check(spec, testbed, campaign.folder)
     experiments, caveats = _experiments(spec)
     known = {name: experiment.metrics for name, experiment in experiments.items()}
     spec_known = _only(spec, experiments)
@@ -194,6 +195,19 @@ def build(campaign: Campaign) -> Report:
         caveats=tuple(caveats),
         tables=tables.paper_tables(spec_known, analysis.summaries, observations, known, titles),
     )
+
+
+def _check(spec: CampaignSpec, testbed: Testbed, folder: Path) -> None:
+    """Refuse what ``bench`` never writes and no analysis can be made of."""
+    problems = {
+        "its spec names no runtime": not spec.runtimes,
+        "its baseline is none of its runtimes": spec.baseline not in spec.runtimes,
+        "its margin is not between 0 and 1": not 0 < spec.margin < 1,
+        "its testbed has no machine": not testbed.machines,
+    }
+    for problem, found in problems.items():
+        if found:
+            raise StoreError(f"{folder} is damaged: {problem}.", remedy="Get an unchanged copy of the campaign.")
 
 
 def _experiments(spec: CampaignSpec) -> tuple[dict[str, Experiment], list[Caveat]]:
@@ -299,6 +313,7 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
 
     Raises:
         StoreError: the folder cannot be written; the raw files are untouched.
+        Unsafe: a folder to write into is a link.
     """
     drawn = drawings(report)
     files: dict[str, str] = {
@@ -310,8 +325,12 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
         **{f"report/plots/{name}.svg": _alone(svg) for name, svg in drawn.items()},
         "report/index.html": page.render(report, drawn),
     }
+    for name in ("derived", "report", "report/plots"):
+        # A stranger's folder must not lead our files elsewhere.
+        if (folder / name).is_symlink():
+            raise Unsafe(f"{folder / name} is a link: nothing was written.", remedy=f"Remove it: rm {folder / name}")
+        atomic.make_folder(folder / name)
     for name, text in files.items():
-        atomic.make_folder((folder / name).parent)
         atomic.write_bytes(folder / name, text.encode())
     return tuple(folder / name for name in files)
 

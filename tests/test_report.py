@@ -15,6 +15,7 @@ import pytest
 from markupsafe import escape
 
 from rtlab import cli, report, store
+from rtlab.errors import StoreError, Unsafe
 from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
 from tests.conftest import make_record, make_spec, make_testbed
 
@@ -299,3 +300,40 @@ def test_the_command_names_what_is_wrong(
     assert "rtlab bench" in capsys.readouterr().err
     assert cli.run(["report", "--format", "word"]) == 2
     assert "markdown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["derived", "report"])
+def test_a_link_in_a_strangers_folder_leads_nothing_elsewhere(tmp_path: Path, name: str) -> None:
+    campaign = make_campaign(tmp_path / "c", runs=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (campaign.folder / name).symlink_to(elsewhere)
+
+    with pytest.raises(Unsafe, match="is a link"):
+        report.write(report.build(campaign), campaign.folder)
+    assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [({"runtimes": ()}, "no runtime"), ({"baseline": "kata"}, "baseline"), ({"margin": -1.0}, "margin")],
+)
+def test_a_spec_that_bench_never_writes_is_refused(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    campaign = make_campaign(tmp_path, **changes)
+
+    with pytest.raises(StoreError, match=problem):
+        report.build(campaign)
+
+
+def test_a_header_without_its_usual_keys_and_deep_facts_still_give_a_page(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, runs=1)
+    header = json.loads((campaign.folder / "campaign.json").read_text())
+    for key in ("created_at", "rtlab", "digest"):
+        del header[key]
+    (campaign.folder / "campaign.json").write_text(json.dumps(header))
+    (campaign.folder / "facts" / "node1").mkdir()
+    (campaign.folder / "facts" / "node1" / "1.json").write_text("[" * 600 + "]" * 600)
+
+    files = report.write(report.build(store.Campaign(campaign.folder)), campaign.folder)
+
+    assert any(p.name == "index.html" for p in files)
