@@ -22,6 +22,7 @@ from rtlab.model import (
     CampaignSpec,
     Caveat,
     Comparison,
+    Estimate,
     Experiment,
     Json,
     Level,
@@ -38,7 +39,7 @@ from rtlab.stats import Analysis, analyse
 from rtlab.store import Campaign
 from rtlab.tables import Table
 from rtlab.text import clean
-from rtlab.units import from_base
+from rtlab.units import format_number, from_base
 
 # What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).
 MEANING = {
@@ -112,6 +113,29 @@ class Report:
     def meaning(self) -> str:
         return MEANING[self.testbed.level][1]
 
+    @property
+    def meaningless(self) -> bool:
+        """No figure of this campaign means anything."""
+        return self.testbed.level in (Level.EMULATED, Level.SIMULATED)
+
+    @property
+    def verdicts_heading(self) -> str:
+        return f"Verdicts (without meaning: {self.testbed.level.value})" if self.meaningless else "Verdicts"
+
+    def beside(self) -> tuple[str, ...]:
+        """What else the primary metrics say, one sentence each: noise, machines, other ratios."""
+        found = []
+        for noise in self.analysis.noise:
+            if self.metric(noise.experiment, noise.metric).primary:
+                found.append(f"Noise floor of {noise.experiment}: A/A blocks give a ratio of {_ratio(noise.ratio)}.")
+        for c in self.primaries():
+            who = f"{c.experiment}, {self.titles[c.arm]} against {self.titles[c.baseline]}"
+            if c.machine_effect is not None:
+                found.append(f"Machines, {who}: the second is to the first as {_ratio(c.machine_effect)}; removed.")
+            if c.mean_ratio is not None:
+                found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}.")
+        return tuple(found)
+
     def metric(self, experiment: str, name: str) -> Metric:
         return next(m for m in self.experiments[experiment].metrics if m.name == name)
 
@@ -138,6 +162,12 @@ class Report:
             f"{spec.runs} block{'s' * (spec.runs != 1)} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
             f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin * 100:g} %; seed {spec.seed}."
         )
+
+
+def _ratio(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return format_number(estimate.point, 3)
+    return f"{format_number(estimate.point, 3)} ({format_number(estimate.low, 3)} to {format_number(estimate.high, 3)})"
 
 
 def build(campaign: Campaign) -> Report:
@@ -320,7 +350,7 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
         "derived/observations.csv": observations_csv(report),
         "derived/estimates.json": _json(estimates(report)),
         "report/tables.md": markdown(report),
-        "report/tables.csv": tables.as_csv(report.tables),
+        "report/tables.csv": tables.as_csv(report.tables, report.testbed.level.value),
         "report/tables.json": _json(as_json(report)),
         **{f"report/plots/{name}.svg": _alone(svg) for name, svg in drawn.items()},
         "report/index.html": page.render(report, drawn),
@@ -483,9 +513,10 @@ def markdown(report: Report) -> str:
         "",
         *(f"- {text(machine)}: {text(what)}: {text(version)}" for machine, what, version in report.versions),
         "",
-        "## Verdicts",
+        f"## {text(report.verdicts_heading)}",
         "",
         *(f"- {text(c.sentence)}" for c in report.primaries()),
+        *(f"- {text(line)}" for line in report.beside()),
         *(
             f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}"
             for c in report.caveats

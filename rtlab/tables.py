@@ -291,11 +291,11 @@ def markdown_text(text: str) -> str:
     return escaped
 
 
-def as_csv(tables: Sequence[Table]) -> str:
-    """One line per cell: table, runtime, statistic, column, unit, value, note. No value is an empty field."""
+def as_csv(tables: Sequence[Table], level: str) -> str:
+    """One line per cell; no value is an empty field. ``level`` says in each line where it was measured."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("table", "runtime", "statistic", "column", "unit", "value", "note"))
+    writer.writerow(("measured_on", "table", "runtime", "statistic", "column", "unit", "value", "note"))
     for table in tables:
         for row in table.rows:
             for (key, _, unit), cell in zip(table.columns, row.cells, strict=True):
@@ -304,7 +304,16 @@ def as_csv(tables: Sequence[Table]) -> str:
                 value, note = (cell, "") if number else ("", cell or "")
                 shown_unit = "1" if is_count else unit
                 writer.writerow(
-                    (table.number, csv_text(row.runtime), row.statistic, key, shown_unit, value, csv_text(str(note)))
+                    (
+                        level,
+                        table.number,
+                        csv_text(row.runtime),
+                        row.statistic,
+                        key,
+                        shown_unit,
+                        value,
+                        csv_text(str(note)),
+                    )
                 )
     return out.getvalue()
 

@@ -202,6 +202,8 @@ def test_where_it_ran_stands_first_in_every_format(tmp_path: Path, level: Level)
     assert json.loads(files["tables.json"])["level"] == level.value
     meaningless = level in (Level.EMULATED, Level.SIMULATED)
     assert ("no figure from it means anything" in files["tables.md"][:400]) == meaningless
+    assert ("Verdicts (without meaning" in files["tables.md"]) == meaningless
+    assert {line["measured_on"] for line in csv.DictReader(io.StringIO(files["tables.csv"]))} == {level.value}
 
 
 class Tags(HTMLParser):

@@ -126,10 +126,10 @@ def test_how_a_cell_is_shown(cell: tables.Cell, places: int, text: str) -> None:
 def test_csv_leaves_a_missing_value_empty_and_says_why() -> None:
     found = made([summary("io", "seeks_per_s", "runc", [], n_censored=3)])
 
-    lines = list(csv.DictReader(io.StringIO(tables.as_csv(list(found.values())))))
+    lines = list(csv.DictReader(io.StringIO(tables.as_csv(list(found.values()), "nested"))))
 
     (line,) = [x for x in lines if (x["column"], x["statistic"], x["runtime"]) == ("random_seeks", "mean", "runC")]
-    assert (line["value"], line["note"]) == ("", "too fast to tell")
+    assert (line["value"], line["note"], line["measured_on"]) == ("", "too fast to tell", "nested")
 
 
 def test_markdown_has_the_five_titles_and_one_width_per_table() -> None:

@@ -44,7 +44,7 @@ def command(
     if chosen == "json":
         console.print_json(reports.as_json(built))
     elif chosen == "csv":
-        sys.stdout.write(tables.as_csv(built.tables))
+        sys.stdout.write(tables.as_csv(built.tables, built.testbed.level.value))
     elif chosen == "markdown":
         sys.stdout.write(reports.markdown(built))
     else:
@@ -59,8 +59,11 @@ def _terminal(report: Report) -> None:
     for machine, what, version in report.versions:
         console.print_line(f"  {machine}: {what}: {version}")
     console.print_line()
+    console.print_line(report.verdicts_heading)
     for comparison in report.primaries():
         console.print_line(f"• {comparison.sentence}")
+    for line in report.beside():
+        console.print_line(f"  {line}")
     for caveat in report.caveats:
         where = f" ({caveat.where})" if caveat.where else ""
         console.print_line(f"Note{where}: {caveat.message}")
