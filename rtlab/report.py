@@ -285,15 +285,17 @@ def _parsed(
 
 def _about_the_plan(plan: Sequence[Trial], attempts: Sequence[Attempt]) -> list[Caveat]:
     found = []
-    waiting = sum(1 for a in attempts if a.record is None)
+    replaced = sorted({t.repeats for t in plan if t.repeats is not None})
+    # What an interrupted block still lacked is never run: its repeat took its place.
+    waiting = sum(1 for a in attempts if a.record is None and a.trial.block not in replaced)
     if waiting:
         message = f"{waiting} of {len(plan)} planned trials have not run: the campaign is unfinished."
         found.append(Caveat(kind="unfinished", message=message))
     unusable = sum(1 for a in attempts if a.record is not None and a.outcome != Outcome.OK.value)
     if unusable:
-        message = f"{unusable} of {len(attempts) - waiting} trials gave no usable value; they are counted and listed."
+        ran = sum(1 for a in attempts if a.record is not None)
+        message = f"{unusable} of {ran} trials gave no usable value; they are counted and listed."
         found.append(Caveat(kind="failed", message=message))
-    replaced = sorted({t.repeats for t in plan if t.repeats is not None})
     if replaced:
         listed = ", ".join(map(str, replaced))
         found.append(Caveat(kind="repeated", message=f"Repeated whole, and left out of the ratios: block {listed}."))

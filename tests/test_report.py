@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 
-from rtlab import cli, report, store
+from rtlab import cli, plan, report, store
 from rtlab.errors import StoreError, Unsafe
 from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
 from tests.conftest import make_record, make_spec, make_testbed
@@ -339,3 +339,22 @@ def test_a_header_without_its_usual_keys_and_deep_facts_still_give_a_page(tmp_pa
     files = report.write(report.build(store.Campaign(campaign.folder)), campaign.folder)
 
     assert any(p.name == "index.html" for p in files)
+
+
+def test_what_an_interrupted_block_lacked_is_not_missing_once_its_repeat_ran(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("boot",), runs=2)
+    first = campaign.plan
+    for trial in first[1:]:
+        campaign.write_trial(make_record(trial), boot_files(0.5))
+    assert [c.kind for c in report.build(campaign).caveats][:1] == ["unfinished"]
+
+    again = plan.repeat_block(first, 1)
+    campaign.append_to_plan(again)
+    for trial in again:
+        campaign.write_trial(make_record(trial), boot_files(0.5))
+
+    built = report.build(campaign)
+    assert "unfinished" not in {c.kind for c in built.caveats}
+    assert "repeated" in {c.kind for c in built.caveats}
+    assert [a.trial.number for a in built.attempts if a.outcome == "not run"] == [1]
+    assert built.primaries()[0].blocks == (2, 3)
