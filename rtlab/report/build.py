@@ -1,0 +1,194 @@
+"""From a campaign's raw files alone to a Report: parse again, analyse, lay out. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rtlab import facts, paper, plugins, tables
+from rtlab.errors import ParseError, StoreError, UsageError
+from rtlab.model import (
+    CampaignSpec,
+    Caveat,
+    Experiment,
+    Json,
+    Observation,
+    Outcome,
+    RawOutput,
+    Record,
+    Testbed,
+    Trial,
+)
+from rtlab.report.model import Attempt, Report
+from rtlab.stats import analyse
+from rtlab.store import Campaign
+from rtlab.text import clean
+
+
+def build(campaign: Campaign) -> Report:
+    """Parse every raw file and analyse what is found. Writes nothing.
+
+    Raises:
+        StoreError: the campaign is damaged, or a raw file is not what was stored.
+    """
+    spec, testbed, plan = campaign.spec, campaign.testbed, campaign.plan
+    _check(spec, testbed, campaign.folder)
+    experiments, caveats = _experiments(spec)
+    known = {name: experiment.metrics for name, experiment in experiments.items()}
+    spec_known = _only(spec, experiments)
+    titles = {name: _title(name) for name in dict.fromkeys((*spec.runtimes, *paper.RUNTIMES))}
+    observations: list[Observation] = []
+    records: list[Record] = []
+    attempts: list[Attempt] = []
+    causes: dict[int, str] = {}
+    for raw in campaign.raw_outputs():
+        record = raw.record
+        found, reason = _parsed(raw, experiments, spec)
+        observations += found
+        records.append(record)
+        unreadable = record.outcome is Outcome.OK and reason
+        attempts.append(
+            Attempt(
+                trial=record.trial,
+                record=record,
+                outcome=Outcome.INVALID.value if unreadable else record.outcome.value,
+                reason=reason or record.reason,
+                folder=f"trials/{record.trial.number:04d}.{record.attempt}-{record.trial.key.split('-', 1)[1]}",
+            )
+        )
+    done = {record.trial.number for record in records}
+    attempts += [
+        Attempt(trial=t, record=None, outcome="not run", reason="", folder="") for t in plan if t.number not in done
+    ]
+    analysis = analyse(spec_known, observations, records, known, causes=causes)
+    caveats += [*_about_the_plan(plan, attempts), *analysis.caveats]
+    taken = campaign.facts()
+    newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
+    return Report(
+        name=campaign.folder.name,
+        header=campaign.header,
+        spec=spec,
+        testbed=testbed,
+        titles=titles,
+        experiments=experiments,
+        versions=_versions(newest, spec),
+        differences=facts.twin_differences(newest),
+        facts=taken,
+        attempts=tuple(attempts),
+        observations=tuple(observations),
+        analysis=analysis,
+        caveats=tuple(caveats),
+        tables=tables.paper_tables(spec_known, analysis.summaries, observations, known, titles),
+    )
+
+
+def _check(spec: CampaignSpec, testbed: Testbed, folder: Path) -> None:
+    """Refuse what ``bench`` never writes and no analysis can be made of."""
+    problems = {
+        "its spec names no runtime": not spec.runtimes,
+        "its baseline is none of its runtimes": spec.baseline not in spec.runtimes,
+        "its margin is not between 0 and 1": not 0 < spec.margin < 1,
+        "its testbed has no machine": not testbed.machines,
+    }
+    for problem, found in problems.items():
+        if found:
+            raise StoreError(f"{folder} is damaged: {problem}.", remedy="Get an unchanged copy of the campaign.")
+
+
+def _experiments(spec: CampaignSpec) -> tuple[dict[str, Experiment], list[Caveat]]:
+    found: dict[str, Experiment] = {}
+    caveats = []
+    for name in spec.experiments:
+        try:
+            found[name] = plugins.experiment(name)
+        except UsageError:
+            message = f"Unknown to this rtlab: experiment {clean(name)[:60]!r}. Its trials are listed, not analysed."
+            caveats.append(Caveat(kind="unknown experiment", message=message))
+    return found, caveats
+
+
+def _only(spec: CampaignSpec, experiments: Mapping[str, Experiment]) -> CampaignSpec:
+    return replace(spec, experiments=tuple(n for n in spec.experiments if n in experiments))
+
+
+def _title(name: str) -> str:
+    try:
+        title = plugins.runtime(name).title
+    except UsageError:
+        return clean(name)[:40]
+    _, colon, variant = name.partition(":")
+    return f"{title} ({clean(variant)[:40]})" if colon else title
+
+
+def _parsed(
+    raw: RawOutput, experiments: Mapping[str, Experiment], spec: CampaignSpec
+) -> tuple[tuple[Observation, ...], str]:
+    """A trial's observations, or why there are none."""
+    trial = raw.record.trial
+    if raw.record.outcome is not Outcome.OK:
+        return (), ""
+    if trial.experiment not in experiments:
+        return (), "unknown experiment"
+    try:
+        return experiments[trial.experiment].parse(raw, spec.parameters.get(trial.experiment, {})), ""
+    except ParseError as error:
+        return (), f"output not readable: {error.message}"
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The document has another shape than the parser was written for: from a stranger, that is no bug.
+        return (), f"output not readable: {type(error).__name__}: {error}"
+
+
+def _about_the_plan(plan: Sequence[Trial], attempts: Sequence[Attempt]) -> list[Caveat]:
+    found = []
+    replaced = sorted({t.repeats for t in plan if t.repeats is not None})
+    # What an interrupted block still lacked is never run: its repeat took its place.
+    waiting = sum(1 for a in attempts if a.record is None and a.trial.block not in replaced)
+    if waiting:
+        message = f"{waiting} of {len(plan)} planned trials have not run: the campaign is unfinished."
+        found.append(Caveat(kind="unfinished", message=message))
+    unusable = sum(1 for a in attempts if a.record is not None and a.outcome != Outcome.OK.value)
+    if unusable:
+        ran = sum(1 for a in attempts if a.record is not None)
+        message = f"{unusable} of {ran} trials gave no usable value; they are counted and listed."
+        found.append(Caveat(kind="failed", message=message))
+    if replaced:
+        listed = ", ".join(map(str, replaced))
+        found.append(Caveat(kind="repeated", message=f"Repeated whole, and left out of the ratios: block {listed}."))
+    return found
+
+
+def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> tuple[tuple[str, str, str], ...]:
+    """(machine, what, version) of what the figures depend on, in order."""
+    found: list[tuple[str, str, str]] = []
+    for machine, known in sorted(newest.items()):
+        cpu = _mapping(known.get("cpu"))
+        memory = known.get("memory_total_bytes")
+        found.append((machine, "system", f"{_text(known.get('distribution'))}, kernel {_text(known.get('kernel'))}"))
+        size = f"{memory / 1e9:.1f} GB" if isinstance(memory, int | float) and not isinstance(memory, bool) else "–"
+        found.append((machine, "hardware", f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, {size}"))
+        docker = known.get("docker")
+        found.append((machine, "engine", f"Docker {_text(_mapping(docker).get('version') if docker else None)}"))
+        runtimes = _mapping(known.get("runtimes"))
+        for name in spec.runtimes:
+            entry = _mapping(runtimes.get(_docker_name(name)))
+            arguments = entry.get("arguments") or []
+            words = [_text(entry.get("version")), *(_text(a) for a in arguments if isinstance(arguments, list))]
+            found.append((machine, _title(name), " ".join(words)))
+    return tuple(found)
+
+
+def _docker_name(name: str) -> str:
+    try:
+        return plugins.runtime(name).docker_name
+    except UsageError:
+        return name
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    return "not known" if value in (None, "", []) else clean(str(value))[:120]

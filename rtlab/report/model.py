@@ -1,0 +1,152 @@
+"""What a report holds, and what it means for figures where they were taken. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rtlab.model import (
+    CampaignSpec,
+    Caveat,
+    Comparison,
+    Estimate,
+    Experiment,
+    Json,
+    Level,
+    Metric,
+    Observation,
+    Record,
+    Testbed,
+    Trial,
+)
+from rtlab.stats import Analysis
+from rtlab.tables import Table
+from rtlab.units import format_number
+
+# What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).
+MEANING = {
+    Level.METAL: ("bare metal", "Containers ran directly on the hardware: figures of this hardware."),
+    Level.VIRTUALIZED: (
+        "machines with hardware virtualization",
+        "Virtual machines on metal, as in the paper: a runtime with machines of its own, Kata, runs nested in them and "
+        "pays for the second level; the others do not.",
+    ),
+    Level.NESTED: (
+        "nested machines",
+        "Virtual machines inside a virtual machine: only Kata pays for one level more, so its ratios say little about "
+        "metal.",
+    ),
+    Level.GUEST: (
+        "a guest, this very machine",
+        "The host itself is a virtual machine: figures of this guest, not of its hardware; neighbours may disturb it.",
+    ),
+    Level.EMULATED: (
+        "emulated machines",
+        "The machines' processors were emulated in software (emulated, TCG): no figure from it means anything. It "
+        "shows that every step works.",
+    ),
+    Level.SIMULATED: (
+        "simulated, no machine at all",
+        "The values were drawn from a scenario (simulated): no figure from it means anything. They show the tool.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One line of the list of trials: a stored attempt, or a planned trial that has not run (``record`` None).
+
+    Attributes:
+        outcome: As recorded; ``invalid`` also when the output could not be read.
+        folder: Relative to the campaign.
+    """
+
+    trial: Trial
+    record: Record | None
+    outcome: str
+    reason: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that a campaign's raw files say. Formats are made from it; nothing is read again."""
+
+    name: str
+    header: Mapping[str, Json]
+    spec: CampaignSpec
+    testbed: Testbed
+    titles: Mapping[str, str]
+    experiments: Mapping[str, Experiment]
+    versions: tuple[tuple[str, str, str], ...]
+    differences: tuple[str, ...]
+    facts: Mapping[str, tuple[Mapping[str, Json], ...]]
+    attempts: tuple[Attempt, ...]
+    observations: tuple[Observation, ...]
+    analysis: Analysis
+    caveats: tuple[Caveat, ...]
+    tables: tuple[Table, ...]
+
+    @property
+    def where(self) -> str:
+        return MEANING[self.testbed.level][0]
+
+    @property
+    def meaning(self) -> str:
+        return MEANING[self.testbed.level][1]
+
+    @property
+    def meaningless(self) -> bool:
+        """No figure of this campaign means anything."""
+        return self.testbed.level in (Level.EMULATED, Level.SIMULATED)
+
+    @property
+    def verdicts_heading(self) -> str:
+        return f"Verdicts (without meaning: {self.testbed.level.value})" if self.meaningless else "Verdicts"
+
+    def beside(self) -> tuple[str, ...]:
+        """What else the primary metrics say, one sentence each: noise, machines, other ratios."""
+        found = []
+        for noise in self.analysis.noise:
+            if self.metric(noise.experiment, noise.metric).primary:
+                found.append(f"Noise floor of {noise.experiment}: A/A blocks give a ratio of {_ratio(noise.ratio)}.")
+        for c in self.primaries():
+            who = f"{c.experiment}, {self.titles[c.arm]} against {self.titles[c.baseline]}"
+            if c.machine_effect is not None:
+                found.append(f"Machines, {who}: the second is to the first as {_ratio(c.machine_effect)}; removed.")
+            if c.mean_ratio is not None:
+                found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}.")
+        return tuple(found)
+
+    def metric(self, experiment: str, name: str) -> Metric:
+        return next(m for m in self.experiments[experiment].metrics if m.name == name)
+
+    def primaries(self) -> tuple[Comparison, ...]:
+        """The comparisons on which verdicts are given, in the order of the experiments."""
+        return tuple(c for c in self.analysis.comparisons if not c.exploratory)
+
+    def design(self) -> str:
+        """The design in one sentence."""
+        spec = self.spec
+        *others, last = [self.titles[r] for r in spec.runtimes]
+        runtimes = f"{', '.join(others)} and {last}" if others else last
+        reboots = {
+            "trial": "a reboot before every trial",
+            "block": "one reboot per block and arm",
+            "never": "no reboot",
+        }
+        if spec.design == "paper":
+            order = "the paper's design: all trials of one runtime, then of the other"
+        else:
+            order = "every arm once per block, in random order"
+        machines = len(self.testbed.machines)
+        return (
+            f"{spec.runs} block{'s' * (spec.runs != 1)} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
+            f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin * 100:g} %; seed {spec.seed}."
+        )
+
+
+def _ratio(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return format_number(estimate.point, 3)
+    return f"{format_number(estimate.point, 3)} ({format_number(estimate.low, 3)} to {format_number(estimate.high, 3)})"
