@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
+import signal
 import statistics
+import threading
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +255,50 @@ def test_a_resumed_campaign_has_the_estimates_of_an_undisturbed_one(tmp_path: Pa
         run(tmp_path / "b", other, other_state, spec)
     again = Campaign(resumed)
     assert len(list((tmp_path / "b" / "campaigns").iterdir())) == 1
+    assert again.plan == whole.plan
+    assert [r.trial for r in again.records()] == [r.trial for r in whole.records()]
+    assert analysis(again).comparisons == analysis(whole).comparisons
+
+
+KILLS = int(os.environ.get("RTLAB_TEST_KILLS", "40"))
+
+
+def killed(folder: Path, bed: Testbed, state: StateFolder, spec: CampaignSpec, after_s: float) -> bool:
+    """Work on the campaign in a process that SIGKILL ends this long after bench began; whether it was killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # numpy's threads, which the child leaves alone
+        child = os.fork()
+    if child == 0:
+        try:
+            campaign, _ = bench.choose_campaign(folder / "campaigns", spec, bed, durable=False)
+            threading.Timer(after_s, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+            bench.Bench(campaign, bed, PROVIDER, state, ignore_events).execute()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """The undisturbed campaign is the truth: same plan, trials and estimates. RTLAB_TEST_KILLS=200 is thorough."""
+    spec = full_spec(runs=max(4, KILLS // 4))
+    bed, state = make(tmp_path / "a", "failures")
+    whole = run(tmp_path / "a", bed, state, spec)
+    other, other_state = make(tmp_path / "b", "failures")
+    rng = random.Random(9)
+    kills = 0
+    for _ in range(KILLS):
+        kills += killed(tmp_path / "b", other, other_state, spec, rng.uniform(0, 0.08))
+        (found,) = (tmp_path / "b" / "campaigns").glob("2*")
+        if not bench.pending(Campaign(found)):
+            break
+    assert kills > 0
+    if bench.pending(Campaign(found)):
+        run(tmp_path / "b", other, other_state, spec)
+    again = Campaign(found)
+    # Everything is done, but a kill may have come before the last repeats were planned.
+    bench.Bench(again, other, PROVIDER, other_state, ignore_events).execute()
+    again = Campaign(found)
+    print(f"{kills} kills, {len(again.plan)} trials")
     assert again.plan == whole.plan
     assert [r.trial for r in again.records()] == [r.trial for r in whole.records()]
     assert analysis(again).comparisons == analysis(whole).comparisons

@@ -463,6 +463,9 @@ def test_two_campaigns_are_compared_by_their_ratios() -> None:
     assert worse.verdict is Verdict.SLOWER
     assert worse.change.point == pytest.approx(1.25, rel=0.02)
     assert "became slower" in worse.sentence
+    broken = dataclasses.replace(first, broken=True)
+    (withheld,) = compare_campaigns(shared(broken, first, metrics, "runc"), 0.05)
+    assert withheld.verdict is Verdict.WITHHELD
 
 
 # --------------------------------------------------------------------------- coverage, in small

@@ -24,6 +24,9 @@ from rtlab.stats.ratio import (
 )
 from rtlab.stats.series import Series, collect
 
+# So many unusual trials are named in a sentence, the farthest first.
+LISTED = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
@@ -152,6 +155,7 @@ def shared(
                         first=first.fits[experiment, title, arm],
                         second=second.fits[experiment, title, arm],
                         absolute=absolute,
+                        broken=first.broken or second.broken,
                     )
                 )
     return tuple(found)
@@ -320,7 +324,10 @@ def _about_one(
                 f" Ratio {_shown(with_.point, with_.low, with_.high)} with them, "
                 f"{_shown(interval.point, interval.low, interval.high)} without."
             )
-        listed = ", ".join(f"{o.trial} ({o.arm}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in mine)
+        worst = sorted(mine, key=lambda o: -abs(o.z))[:LISTED]
+        listed = ", ".join(f"{o.trial} ({o.arm}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in worst)
+        if len(mine) > LISTED:
+            listed += f" and {len(mine) - LISTED} more"
         caveats.append(
             Caveat(
                 kind="outliers",

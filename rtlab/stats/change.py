@@ -43,7 +43,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Both:
-    """The same comparison in two campaigns: the input of compare_campaigns."""
+    """The same comparison in two campaigns: the input of compare_campaigns.
+
+    Attributes:
+        broken: The A/A blocks of either campaign say that its testbed is broken: no verdict.
+    """
 
     experiment: str
     metric: Metric
@@ -52,6 +56,7 @@ class Both:
     first: Fit
     second: Fit
     absolute: float | None = None
+    broken: bool = False
 
 
 def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ...]:
@@ -64,6 +69,8 @@ def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ..
     for index, (both, fit) in enumerate(zip(shared, fits, strict=True)):
         deciding = adjusted.get(index) if both.metric.primary else plain[index]
         verdict = decide(fit, both.metric, margin, None, deciding)
+        if both.broken:
+            verdict = Verdict.WITHHELD
         further = blocks_needed(fit, margin) if verdict is Verdict.INCONCLUSIVE else None
         found.append(
             Change(
@@ -93,6 +100,8 @@ def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: in
         return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."
     low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
     shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}"
+    if verdict is Verdict.WITHHELD:
+        return f"{what}: verdict withheld, the A/A blocks of a campaign differ, so its testbed was broken ({shown})."
     if verdict is Verdict.NO_DIFFERENCE:
         return f"{what} did not change by more than ±{100 * margin:g} % ({shown})."
     if verdict is Verdict.INCONCLUSIVE:
