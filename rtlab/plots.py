@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,7 +91,8 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> st
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.set_xlabel("trial, in order of execution")
         axes.set_ylabel(_label(axis))
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
+        if values:
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
         return _svg(figure, name)
 
 
@@ -170,7 +172,10 @@ def _label(text: str) -> str:
 
 def _svg(figure: Figure, name: str) -> str:
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata=_METADATA)
+    with warnings.catch_warnings():
+        # Names in scripts that matplotlib's own font lacks are text in the SVG: the reader's font shows them.
+        warnings.simplefilter("ignore", UserWarning)
+        figure.savefig(out, format="svg", metadata=_METADATA)
     text = out.getvalue()
     text = text[text.index("<svg") :]  # the XML declaration and document type do not belong inside HTML
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
