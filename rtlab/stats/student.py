@@ -1,4 +1,4 @@
-"""Student's t and the binomial, from scipy's special functions (importing scipy.stats takes ten times as long)."""
+"""Student's t and the binomial, from scipy's special functions (importing scipy.stats takes four times as long)."""
 
 from __future__ import annotations
 
