@@ -197,7 +197,7 @@ def paper(
 
 
 def adaptive(scatter: float, campaigns: int = 1500, target: float = 0.05, first: int = 15, last: int = 40) -> float:
-    """Coverage of the primary when blocks are added until its half-width is reached (``--until 5% --max-blocks 40``)."""
+    """Coverage of the primary when blocks are added until its half-width is reached (``--until 5%``)."""
     rng = np.random.default_rng(1)
     s = np.resize([1.0, -1.0], last)
     covered = 0
