@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
+import errno
 import hashlib
 import json
 import signal
@@ -44,7 +46,9 @@ def test_it_imports_only_the_standard_library_before_a_counter_is_read() -> None
 def seen(runtime: str) -> dict[str, Any]:
     """The evidence of a real trial under that runtime; crun's and Kata's made from it by what only they leave."""
     base = "gvisor" if runtime == "gvisor" else "runc"
-    found: dict[str, Any] = copy.deepcopy(json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"])
+    found: dict[str, Any] = copy.deepcopy(
+        json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"]
+    )
     if runtime == "crun":
         found.update(binary="/usr/bin/crun", state_files=["config.json", "status"], state_is_runcs=False)
     if runtime == "kata":
@@ -89,6 +93,13 @@ def test_no_runtime_passes_for_another(claimed: str, real: str) -> None:
         ("runc", {"binary": None}, "no binary"),
         ("runc", {"inside_boot_id": "another"}, "another kernel"),
         ("runc", {"inside_version": None}, "did not tell"),
+        # Nothing was told on either side: two unknowns are not the same kernel.
+        ("runc", {"inside_boot_id": None, "machine_boot_id": None}, "another kernel"),
+        ("crun", {"inside_boot_id": "", "machine_boot_id": ""}, "another kernel"),
+        # gVisor that fell back to runC: sandbox or not, the kernel is the machine's.
+        ("gvisor", {"inside_boot_id": "same"}, "not gVisor's"),
+        # A VMM that died leaves nobody who holds /dev/kvm, whatever was read inside before.
+        ("kata", {"vmm_holds_kvm": False, "processes": ["containerd-shim"]}, "holds /dev/kvm"),
     ],
 )
 def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection: str) -> None:
@@ -133,11 +144,19 @@ print("done", flush=True); sys.stdin.read()
 """
 
 
-def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]]) -> None:
-    # One CPU-second and 64 MiB in a process that a shell with the id in its command line started.
-    tree = spawn("sh", "-c", '"$@"; true', CID, sys.executable, "-c", BURN)
+@pytest.fixture
+def shim(tmp_path: Path) -> str:
+    """A shell that the kernel calls containerd-shim."""
+    path = tmp_path / "containerd-shim"
+    path.symlink_to("/bin/sh")
+    return str(path)
+
+
+def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]], shim: str) -> None:
+    # One CPU-second and 64 MiB in a process that a shim with the id in its command line started.
+    tree = spawn(shim, "-c", '"$@"; true', CID, sys.executable, "-c", BURN)
     bare = spawn(
-        "sh", "-c", '"$@"; true', CID[::-1], sys.executable, "-c", 'import sys; print("x", flush=True); input()'
+        shim, "-c", '"$@"; true', CID[::-1], sys.executable, "-c", 'import sys; print("x", flush=True); input()'
     )
     assert tree.stdout is not None and bare.stdout is not None
     assert tree.stdout.readline() == "done\n"
@@ -149,14 +168,145 @@ def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]]) -
     assert held == pytest.approx(64 * 2**20, rel=0.05)
 
 
-def test_a_process_that_outlives_its_container_is_a_leak(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_process_that_outlives_its_container_is_a_leak(
+    spawn: Callable[..., subprocess.Popen[str]], shim: str
+) -> None:
     assert probe.leaks_of(CID, patience_s=0) == []
-    spawn("sh", "-c", "sleep 60; true", CID)
-    assert "process sh" in probe.leaks_of(CID, patience_s=0)
+    process = spawn(shim, "-c", "echo; read x; true", CID)
+    assert process.stdout is not None and process.stdout.readline() == "\n"
+    assert probe.leaks_of(CID, patience_s=0) == ["process containerd-shim"]
 
 
-def test_hardware_addresses_do_not_leave_the_machine() -> None:
-    assert probe.anonymous("eth0: 52:54:00:AF:33:01 up") == "eth0: xx:xx:xx:xx:xx:xx up"
+def test_a_program_that_merely_mentions_the_container_is_no_part_of_it(
+    spawn: Callable[..., subprocess.Popen[str]],
+) -> None:
+    """A `docker logs`, a grep, a shell of somebody who looks: counted, their CPU time would be the container's."""
+    process = spawn("sh", "-c", "echo; read x; true", "docker", "logs", CID)
+    assert process.stdout is not None and process.stdout.readline() == "\n"
+    assert probe.needed_by(CID) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("eth0: 52:54:00:AF:33:01 up", "eth0: xx:xx:xx:xx:xx:xx up"),
+        # As the kernel's firewall logs: both hardware addresses and the protocol in one.
+        (
+            "IN=eth0 MAC=52:54:00:af:33:01:52:54:00:af:33:02:08:00 SRC=10.1.2.3",
+            "IN=eth0 MAC=xx:xx:xx:xx:xx:xx SRC=x.x.x.x",
+        ),
+        ("SRC=fe80:0:0:0:5054:ff:feaf:3301 DST=ff02::16 LEN=76", "SRC=x::x DST=x::x LEN=76"),
+        ("systemd[1]: Hostname set to <bench-7>.", "systemd[1]: Hostname set to <<host>>."),
+        ("bench-70 and my-bench-7 are others", "bench-70 and my-bench-7 are others"),
+        ("Linux version 6.1.0 (me@bench-7) (gcc 12) #1 SMP", "Linux version 6.1.0 (gcc 12) #1 SMP"),
+        ("docker0: port 1(veth75aebf3) entered blocking state", "docker0: port 1(veth75aebf3) entered blocking state"),
+        ("pci 0000:00:1f.0: hello", "pci 0000:00:1f.0: hello"),
+        ("std::string and a:", "std::string and a:"),
+    ],
+)
+def test_addresses_and_names_do_not_leave_the_machine(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "bench-7")
+    assert probe.anonymous(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("BOOT_IMAGE=/boot/vmlinuz root=UUID=12-34 ro quiet psi=1", "ro quiet psi=1"),
+        ("ip=10.0.0.2::10.0.0.1:255.255.255.0:bench-7:eth0:off mitigations=off", "mitigations=off"),
+        ("psi=1 systemd.hostname=bench-7 ds=nocloud-net;s=http://seed.example/", "psi=1"),
+        ("psi=1 -- --addr 10.0.0.2:2024 --token x\n", "psi=1"),
+        ("", ""),
+    ],
+)
+def test_the_kernels_command_line_names_no_host_or_disk(line: str, shown: str) -> None:
+    assert probe.kernel_command_line(line) == shown
+
+
+@pytest.mark.parametrize(
+    ("reference", "shown"),
+    [
+        ("mirror.example.org/library/debian:12", "library/debian:12"),
+        ("localhost:5000/httpd@sha256:00", "httpd@sha256:00"),
+        ("localhost/httpd", "httpd"),
+        ("rtlab/httpd:debian-12", "rtlab/httpd:debian-12"),
+        ("debian:12", "debian:12"),
+    ],
+)
+def test_images_are_named_without_their_registry(reference: str, shown: str) -> None:
+    assert probe.without_registry(reference) == shown
+
+
+# --------------------------------------------------------------------------- what /proc may lack
+
+
+def test_a_kernel_without_psi_says_so_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    isdir = probe.os.path.isdir
+    monkeypatch.setattr(probe.os.path, "isdir", lambda path: path != "/proc/pressure" and isdir(path))
+    described = probe.Surroundings().describe()
+    assert described["psi_some_s"] is None
+    assert "no /proc/pressure" in described["psi_missing"]
+    assert described["uptime_s"] > 0
+
+
+def test_psi_that_is_switched_off_is_no_pressure_of_nought(monkeypatch: pytest.MonkeyPatch) -> None:
+    """psi=0: the files are there, and reading them fails."""
+    real = probe.read
+    monkeypatch.setattr(probe.os.path, "isdir", lambda path: True)
+    monkeypatch.setattr(probe, "read", lambda path, default="": default if "pressure" in path else real(path))
+    assert probe.pressure() == (None, "the kernel does not fill /proc/pressure")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
+def test_kernel_messages_that_may_not_be_opened_are_none(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(probe.os, "open", refuse)
+    assert probe.kernel_messages(7) == (7, [])
+
+
+@pytest.mark.parametrize(
+    ("reads", "found"),
+    [
+        # Overwritten while we read (EPIPE): the next record follows. Then nothing more for now.
+        ([errno.EPIPE, b"6,8,1,-;new\n SUBSYSTEM=x\n", errno.EAGAIN], (8, ["new"])),
+        # Reading fails for good: an end, not an endless loop.
+        ([b"6,8,1,-;new\n", errno.EINVAL], (8, ["new"])),
+        ([errno.EIO], (7, [])),
+        ([b"garbage", b"6,x,1;y", b"6,7,1,-;old\n", errno.EAGAIN], (7, [])),
+    ],
+)
+def test_kernel_messages_end(reads: list[Any], found: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    left = list(reads)
+
+    def read(*_: object) -> bytes:
+        record = left.pop(0)
+        if isinstance(record, int):
+            raise OSError(record, "no")
+        return bytes(record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(probe.os, "open", lambda *_: 99)
+        patch.setattr(probe.os, "close", lambda _: None)
+        patch.setattr(probe.os, "read", read)
+        result = probe.kernel_messages(7)
+    assert result == found
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("path", "top"),
+    [
+        (f"/docker/{CID}", f"/docker/{CID}"),
+        (f"/docker/{CID}/init.scope/x", f"/docker/{CID}"),
+        (f"/system.slice/docker-{CID}.scope/init.scope", f"/system.slice/docker-{CID}.scope"),
+        (f"/kata_overhead/{CID}", f"/kata_overhead/{CID}"),
+        ("/user.slice", ""),
+    ],
+)
+def test_a_containers_cgroup_is_the_outermost_that_names_it(path: str, top: str) -> None:
+    assert probe.outermost(path, CID) == top
 
 
 # --------------------------------------------------------------------------- the page
@@ -198,6 +348,37 @@ def serve_once(answer: bytes) -> int:
 def test_only_the_whole_right_page_counts(answer: bytes, there: bool) -> None:
     wanted = hashlib.sha256(b"It works").hexdigest()
     assert probe.page_is_there("127.0.0.1", serve_once(answer), wanted, 2.0) is there
+
+
+def test_a_page_that_drips_is_given_up_at_the_time_limit() -> None:
+    """Each byte comes in time, the page does not: the limit is one for the whole attempt."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                for byte in b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_000:
+                    if stop.wait(0.05):
+                        return
+                    try:
+                        connection.sendall(bytes([byte]))
+                    except OSError:
+                        return
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = time.monotonic()
+        assert probe.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.5) is False
+        assert time.monotonic() - began < 2
+        stop.set()
+        thread.join()
+
+
+def test_nobody_listening_is_no_page() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert probe.page_is_there("127.0.0.1", port, "", 1.0) is False
 
 
 def test_an_accept_without_an_answer_is_no_page() -> None:
@@ -378,6 +559,98 @@ def test_a_markers_line_ends_the_reading_and_tells_the_status(engine: Any) -> No
     _, path = engine({f"GET /containers/{CID}/logs": log})
     found = probe.follow_until(probe.Engine(path, time.monotonic() + 5), CID, "rtlab-done")
     assert found == ("12,34\n", "warning\n", "7")
+
+
+class Raw(threading.Thread):
+    """A Unix socket that answers every connection by a function of its own."""
+
+    def __init__(self, path: Path, answer: Callable[[socket.socket], None]) -> None:
+        super().__init__(daemon=True)
+        self.answer = answer
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(8)
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                with contextlib.suppress(OSError):
+                    self.answer(connection)
+
+    def stop(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.join(10)
+
+
+@contextlib.contextmanager
+def raw_engine(path: Path, answer: Callable[[socket.socket], None], seconds: float) -> Iterator[Any]:
+    server = Raw(path, answer)
+    try:
+        yield probe.Engine(str(path), time.monotonic() + seconds)
+    finally:
+        server.stop()
+
+
+def dripping(head: bytes, piece: bytes) -> Callable[[socket.socket], None]:
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(head)
+        for _ in range(80):
+            connection.sendall(piece)
+            time.sleep(0.05)
+
+    return answer
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"])
+def test_an_engine_that_drips_is_timed_out_at_the_deadline(head: bytes, tmp_path: Path) -> None:
+    with raw_engine(tmp_path / "s", dripping(head, b"x"), 0.6) as engine:
+        began = time.monotonic()
+        with pytest.raises(probe.TrialTimedOut):
+            engine.call("GET", "/info")
+        assert time.monotonic() - began < 2
+
+
+def test_a_container_that_prints_for_ever_is_timed_out_at_the_deadline(tmp_path: Path) -> None:
+    """Every line comes in time, the marker never does."""
+    answer = dripping(b"HTTP/1.1 200 OK\r\n\r\n", frame(1, b"still here\n"))
+    with raw_engine(tmp_path / "s", answer, 0.6) as engine:
+        began = time.monotonic()
+        with pytest.raises(probe.TrialTimedOut):
+            probe.follow_until(engine, CID, "rtlab-done")
+        assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"SSH-2.0-x\r\n", b"\0\xff" * 400, b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"]
+)
+def test_an_engine_that_answers_garbage_is_a_failed_trial(said: bytes, tmp_path: Path) -> None:
+    with (
+        raw_engine(tmp_path / "s", lambda connection: connection.sendall(said), 5) as engine,
+        pytest.raises(probe.TrialFailed, match="does not answer"),
+    ):
+        engine.must("GET", "/info")
+
+
+@pytest.mark.parametrize("body", [b'{"message": "no such image: x"}', b"no such image: x"])
+def test_an_engine_that_refuses_is_quoted(body: bytes, tmp_path: Path) -> None:
+    said = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with (
+        raw_engine(tmp_path / "s", lambda connection: connection.sendall(said), 5) as engine,
+        pytest.raises(probe.TrialFailed, match=r"refused POST /containers/create: no such image: x"),
+    ):
+        engine.must("POST", "/containers/create?name=x", {})
+
+
+def test_no_call_is_made_after_the_deadline(tmp_path: Path) -> None:
+    with pytest.raises(probe.TrialTimedOut):
+        probe.Engine(str(tmp_path / "none"), time.monotonic() - 1).call("GET", "/info")
 
 
 @pytest.mark.parametrize("cut", [0, 3, 8, 20])

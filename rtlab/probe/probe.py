@@ -9,6 +9,7 @@ collection of ours; what is between two marks is the engine's answer or the poll
 """
 
 import ctypes
+import errno
 import gc
 import glob
 import hashlib
@@ -33,6 +34,9 @@ SCHEMA = 1
 VERSION = "1"
 POLL_S = 0.0005
 CONNECT_S = 0.05
+# Cleaning up has this long after the trial's own deadline; rtlab waits a minute more for the answer.
+CLEANING_S = 40.0
+PATIENCE_S = 3.0
 OUTPUT_CAP = 32 * 1024 * 1024
 PAGE_BYTES_MAX = 1 << 20
 monotonic_ns = getattr(time, "monotonic_ns", lambda: int(time.monotonic() * 1e9))  # 3.6 has no monotonic_ns
@@ -53,14 +57,29 @@ class Invalid(TrialFailed):
 # --------------------------------------------------------------------------- the engine
 
 
+class BoundedSocket(socket.socket):
+    """Reads until one moment, not for so long each: an answer that drips would otherwise never end."""
+
+    until = float("inf")
+
+    def recv_into(self, *arguments):
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise socket.timeout("timed out")
+        self.settimeout(left)
+        return socket.socket.recv_into(self, *arguments)
+
+
 class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path, timeout):
         http.client.HTTPConnection.__init__(self, "localhost", timeout=timeout)
         self.path = path
 
     def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
+        bounded = BoundedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+        bounded.settimeout(self.timeout)
+        bounded.until = time.monotonic() + (self.timeout or 0)
+        self.sock = bounded
         self.sock.connect(self.path)
 
 
@@ -90,6 +109,8 @@ class Engine(object):
             connection.request(method, self.api + path, data, headers)
             answer = connection.getresponse()
             content = answer.read(OUTPUT_CAP)
+            if answer.length and len(content) < OUTPUT_CAP:
+                raise http.client.IncompleteRead(content, answer.length)
             status = answer.status
         except socket.timeout:
             raise TrialTimedOut("the engine did not answer %s %s in time" % (method, path.split("?")[0]))
@@ -255,12 +276,15 @@ def kernel_messages(after):
         while True:
             try:
                 record = os.read(descriptor, 8192).decode("utf-8", "replace")
-            except BlockingIOError:
+            except OSError as error:
+                if error.errno == errno.EPIPE:  # the record was overwritten meanwhile: the next one follows
+                    continue
                 break
-            except OSError:
-                continue
             head, _, text = record.partition(";")
-            number = int(head.split(",")[1])
+            fields = head.split(",")
+            if len(fields) < 2 or not fields[1].isdigit():
+                continue
+            number = int(fields[1])
             if number > after:
                 last = number
                 if after >= 0 and len(texts) < 50:
@@ -271,8 +295,15 @@ def kernel_messages(after):
 
 
 def anonymous(text):
-    """A text without hardware addresses."""
-    return re.sub(r"(?i)\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", "xx:xx:xx:xx:xx:xx", text)
+    """A text without hardware and network addresses, this machine's name, and who built its kernel."""
+    text = re.sub(r"(?i)\b[0-9a-f]{2}(:[0-9a-f]{2}){5,}\b", "xx:xx:xx:xx:xx:xx", text)
+    text = re.sub(r"\b\d{1,3}(\.\d{1,3}){3}\b", "x.x.x.x", text)
+    group = r"[0-9a-f]{1,4}"
+    for address in (r"(%s:){7}%s" % (group, group), r"(%s:)*%s::(%s:)*(%s)?" % (group, group, group, group)):
+        text = re.sub(r"(?i)(?<![\w:])%s(?![\w:])" % address, "x::x", text)
+    text = re.sub(r"\([^\s()]+@[^\s()]+\) ?", "", text)
+    name = socket.gethostname()
+    return re.sub(r"(?<![\w-])%s(?![\w-])" % re.escape(name), "<host>", text) if name else text
 
 
 def temperatures():
@@ -356,22 +387,37 @@ def cgroups_of(pid):
     return found
 
 
+# Programs that may live outside of the container's cgroup and name it in their command line: shim, sandbox and gofer
+# (runsc calls them `exe`), VMM, proxy, virtiofsd. Names as the kernel cuts them, 15 characters. A program that merely
+# mentions the id (a docker command, a grep, an editor) is none of them.
+PARTS = (
+    "containerd-shim",
+    "runc",
+    "crun",
+    "youki",
+    "runsc",
+    "exe",
+    "kata",
+    "virtiofsd",
+    "qemu",
+    "cloud-hyper",
+    "firecracker",
+    "dragonball",
+)
+
+
 def needed_by(cid):
     """Pids of everything that the container needs, by one rule for every runtime.
 
-    A process counts when its command line or its cgroup names the container (shim, sandbox, gofer, VMM, proxy,
-    virtiofsd), when it descends from one that counts, and vhost kernel threads of a VMM that counts. Engine daemons and
+    A process counts when its cgroup names the container; when it is one of PARTS and its command line names the
+    container; when it descends from one that counts; and vhost kernel threads of a VMM that counts. Engine daemons and
     the probe never do.
     """
     table = processes()
     me = os.getpid()
     counted = set()
     for pid, (_, comm, line) in table.items():
-        if (
-            pid != me
-            and comm not in ("dockerd", "containerd", "docker")
-            and (cid in line or cid in read("/proc/%s/cgroup" % pid))
-        ):
+        if pid != me and ((comm.startswith(PARTS) and cid in line) or cid in read("/proc/%s/cgroup" % pid)):
             counted.add(pid)
     grown = True
     while grown:
@@ -395,20 +441,33 @@ def cpu_of_process(pid):
     return sum(int(w) for w in words[11:15]) / ticks()
 
 
-def cgroup_cpu_s(pid):
-    """(path, CPU-seconds) of the cgroup of ``pid``, or (None, None)."""
+def cgroup_cpu_s(pid, cid):
+    """(path, CPU-seconds) of the outermost cgroup above ``pid`` that names the container, or (None, None).
+
+    The outermost one, because a nested cgroup's usage is part of its parent's, which may have no process itself (v2).
+    """
     groups = cgroups_of(pid)
     if "cpuacct" in groups:
+        path = outermost(groups["cpuacct"], cid)
         for root in ("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpu,cpuacct"):
-            text = read(root + groups["cpuacct"] + "/cpuacct.usage").strip()
+            text = read(root + path + "/cpuacct.usage").strip() if path else ""
             if text:
-                return groups["cpuacct"], int(text) / 1e9
+                return path, int(text) / 1e9
     if "" in groups:
+        path = outermost(groups[""], cid)
         for root in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
-            match = re.search(r"^usage_usec (\d+)", read(root + groups[""] + "/cpu.stat"), re.M)
+            match = re.search(r"^usage_usec (\d+)", read(root + path + "/cpu.stat"), re.M) if path else None
             if match:
-                return groups[""], int(match.group(1)) / 1e6
+                return path, int(match.group(1)) / 1e6
     return None, None
+
+
+def outermost(path, cid):
+    """The path down to the first folder that names the container; empty when none does."""
+    if cid not in path:
+        return ""
+    end = path.index(cid) + len(cid)
+    return path[:end] + path[end:].split("/")[0]
 
 
 def cgroup_memory_bytes(pid):
@@ -426,12 +485,9 @@ def cpu_seconds(cid):
     counted = needed_by(cid)
     groups, outside = {}, {}
     for pid, (_, comm, _) in counted.items():
-        path, used = cgroup_cpu_s(pid)
-        if path is not None and cid in path:
-            # A nested cgroup's usage is part of its parent's: keep the outermost that names the container.
-            top = path[: path.index(cid) + len(cid)] + path[path.index(cid) + len(cid) :].split("/")[0]
-            if path == top or top not in groups:
-                groups[top] = used
+        path, used = cgroup_cpu_s(pid, cid)
+        if path is not None:
+            groups[path] = used
         else:
             outside[pid] = (comm, cpu_of_process(pid))
     return {
@@ -470,7 +526,7 @@ def split_inside(text):
     if not marker:
         return None, None, text
     lines = head.split("\n")
-    return lines[0].strip() if lines else None, lines[1].strip() if len(lines) > 1 else None, rest
+    return lines[0].strip() if lines else None, anonymous(lines[1].strip()) if len(lines) > 1 else None, rest
 
 
 def evidence(cid, pid, inside_boot_id, inside_version):
@@ -488,6 +544,7 @@ def evidence(cid, pid, inside_boot_id, inside_version):
         "state_files": [],
         "vmm_holds_kvm": False,
         "sandbox": False,
+        "sandbox_sha256": None,
     }
     for number, (_, comm, line) in table.items():
         if comm.startswith("containerd-shim"):
@@ -511,6 +568,8 @@ def evidence(cid, pid, inside_boot_id, inside_version):
                     found["state_is_runcs"] = '"init_process_pid"' in state
         if "runsc" in comm or "/runsc" in line.split(" ")[0] or "runsc-sandbox" in line:
             found["sandbox"] = True
+            # Docker's entry for a runtime with arguments is a script: this is the program itself.
+            found["sandbox_sha256"] = digest_of("/proc/%d/exe" % number) or found["sandbox_sha256"]
         if comm.startswith(("qemu", "cloud-hyper", "firecracker", "dragonball")):
             for link in glob.glob("/proc/%d/fd/*" % number):
                 try:
@@ -542,7 +601,7 @@ def digest_of(path):
 def objections(proof, seen):
     """Why this evidence does not prove the runtime; empty when it does. Pure, so that tests can deceive it."""
     problems = []
-    same_kernel = seen.get("inside_boot_id") == seen.get("machine_boot_id")
+    same_kernel = bool(seen.get("machine_boot_id")) and seen.get("inside_boot_id") == seen.get("machine_boot_id")
     gvisor_inside = "Linux version " + GVISOR_VERSION in (seen.get("inside_version") or "")
     binary = os.path.basename(seen.get("binary") or "")
     states = seen.get("state_files") or []
@@ -606,16 +665,19 @@ def look_inside(engine, cid):
     return inside_boot, version
 
 
-def leaks_of(cid, patience_s=3.0):
-    """What is left of a removed container: processes and mounts that name it, after a short patience."""
+def leaks_of(cid, patience_s=PATIENCE_S):
+    """What is left of a removed container: processes and mounts that name it, after a short patience.
+
+    Mounts as this process and the engine's daemons see them, which may have a mount namespace of their own.
+    """
     deadline = time.monotonic() + patience_s
     while True:
         left = ["process %s" % comm for _, (_, comm, _) in sorted(needed_by(cid).items())]
-        left += [
-            "mount %s" % line.split()[4].replace(cid, "<id>")
-            for line in read("/proc/self/mountinfo").splitlines()
-            if cid in line
-        ]
+        viewers = ["self"] + [str(p) for p, (_, comm, _) in processes().items() if comm in ("dockerd", "containerd")]
+        mounts = {
+            line.split()[4] for v in viewers for line in read("/proc/%s/mountinfo" % v).splitlines() if cid in line
+        }
+        left += ["mount %s" % path.replace(cid, "<id>") for path in sorted(mounts)]
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.1)
@@ -682,16 +744,14 @@ class Trial(object):
         labels = self.request.get("labels") or {}
         if "rtlab.testbed" not in labels or "rtlab.trial" not in labels:
             return
-        filters = json.dumps({"label": ["%s=%s" % (name, labels[name]) for name in ("rtlab.testbed", "rtlab.trial")]})
-        for container in self.engine.must("GET", "/containers/json?all=1&filters=" + _quoted(filters)):
-            if container["Id"] not in self.containers:
-                self.containers.append(container["Id"])
+        wanted = {name: labels[name] for name in ("rtlab.testbed", "rtlab.trial")}
+        self.containers += [cid for cid in labelled(self.engine, wanted) if cid not in self.containers]
 
     def finish(self):
         """Remove what is still there, by force if need be; returns what could not be removed or is left over."""
         problems = []
         # Cleaning up has time of its own: the trial's may be used up.
-        self.engine.deadline = max(self.engine.deadline, time.monotonic() + 60)
+        self.engine.deadline = time.monotonic() + CLEANING_S
         try:
             self.find_unnamed()
         except TrialFailed as error:
@@ -702,9 +762,17 @@ class Trial(object):
             except TrialFailed as error:
                 problems.append("container: %s" % error)
                 kill_all_of(cid)
+        # One patience for all of them: twenty containers that leak must not outlast rtlab's wait for the answer.
+        until = time.monotonic() + PATIENCE_S
         for cid in self.removed:
-            problems += leaks_of(cid)
+            problems += leaks_of(cid, until - time.monotonic())
         return problems
+
+
+def labelled(engine, labels):
+    """Ids of all containers, running or not, with these labels."""
+    filters = json.dumps({"label": ["%s=%s" % item for item in sorted(labels.items())]})
+    return [found["Id"] for found in engine.must("GET", "/containers/json?all=1&filters=" + _quoted(filters))]
 
 
 def kill_all_of(cid):
@@ -726,17 +794,20 @@ def address_of(engine, cid):
 
 
 def page_is_there(address, port, wanted_sha256, timeout):
-    """One attempt at GET /: True only for status 200 with the right body."""
+    """One attempt at GET /, of at most ``timeout`` seconds: True only for status 200 with the right body."""
+    until = time.monotonic() + timeout
     try:
         sock = socket.create_connection((address, port), timeout=CONNECT_S)
     except (OSError, socket.timeout):
         return False
     try:
-        sock.settimeout(timeout)
         sock.sendall(b"GET / HTTP/1.0\r\nHost: rtlab\r\n\r\n")
         content = bytearray()
         while len(content) < PAGE_BYTES_MAX:
+            sock.settimeout(max(0.001, until - time.monotonic()))
             piece = sock.recv(65536)
+            if time.monotonic() > until:
+                return False
             if not piece:
                 break
             content.extend(piece)
@@ -751,8 +822,7 @@ def page_is_there(address, port, wanted_sha256, timeout):
 
 def wait_for_page(trial, address, port, wanted):
     """Poll until the page is served; raises TrialTimedOut."""
-    while not page_is_there(address, port, wanted, 5.0):
-        trial.engine.left()
+    while not page_is_there(address, port, wanted, trial.engine.left(5.0)):
         time.sleep(POLL_S)
 
 
@@ -774,6 +844,17 @@ class QuickNeighbours(object):
             except OSError:
                 continue
         return self
+
+    @staticmethod
+    def mend():
+        """After a probe that was killed in between: the kernel's usual second where our 10 ms still stand."""
+        for path in glob.glob("/proc/sys/net/ipv4/neigh/*/retrans_time_ms"):
+            if read(path).strip() == "10":
+                try:
+                    with open(path, "w") as file:
+                        file.write("1000")
+                except OSError:
+                    continue
 
     def __exit__(self, *_):
         for path, value in self.before.items():
@@ -995,13 +1076,17 @@ def run_cpu(trial):
     trial.remove(cid)
     command = list(trial.parameters["work"])
     if command:
-        script = 'echo rtlab-begin; sleep 1; "$@" >/dev/null; echo rtlab-done; exec sleep 86400'
+        script = 'echo rtlab-begin; sleep 1; "$@"; echo "rtlab-done $?"; exec sleep 86400'
         cid = trial.create("tools", ["sh", "-c", script, "sh"] + command)
         trial.engine.start(cid)
         follow_until(trial.engine, cid, "rtlab-begin")
         begin, engine_begin, at_begin = cpu_seconds(cid), engine_cpu_seconds(), monotonic_ns()
-        follow_until(trial.engine, cid, "rtlab-done")
+        stdout, stderr, status = follow_until(trial.engine, cid, "rtlab-done")
         end, engine_end, at_end = cpu_seconds(cid), engine_cpu_seconds(), monotonic_ns()
+        stdout = stdout.partition("rtlab-begin\n")[2]
+        trial.tool = {"argv": command, "exit_status": int(status), "stdout": stdout, "stderr": stderr}
+        if int(status) != 0:
+            raise Invalid("the unit of work ended with status %s: %s" % (status, stderr.strip()[-300:]))
         measured["work"] = {
             "command": command,
             "begin": begin,
@@ -1283,7 +1368,11 @@ def facts(request):
     images = {}
     for image in engine.must("GET", "/images/json"):
         for tag in image.get("RepoTags") or []:
-            images[tag] = {"id": image["Id"], "digests": image.get("RepoDigests") or [], "size_bytes": image["Size"]}
+            images[without_registry(tag)] = {
+                "id": image["Id"],
+                "digests": [without_registry(digest) for digest in image.get("RepoDigests") or []],
+                "size_bytes": image["Size"],
+            }
     try:
         import psutil
 
@@ -1296,7 +1385,7 @@ def facts(request):
         "taken_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "boot_id": boot_id(),
         "kernel": platform.release(),
-        "kernel_command_line": re.sub(r"(root|BOOT_IMAGE)=\S+ ?", "", read("/proc/cmdline").strip()),
+        "kernel_command_line": kernel_command_line(read("/proc/cmdline")),
         "distribution": release.get("PRETTY_NAME"),
         "architecture": platform.machine(),
         "python": platform.python_version(),
@@ -1342,6 +1431,21 @@ def facts(request):
         "runtimes": runtimes,
         "images": images,
     }
+
+
+def kernel_command_line(text):
+    """What was asked of the kernel: not of init (after ``--``), and no words that name disks, hosts or addresses."""
+    names = (
+        r"(root|BOOT_IMAGE|resume|initrd|ip|nfsroot|netconsole|ds|hostname|.*[.-](hostname|uuid|ip|nameserver|url))="
+    )
+    words = (" " + text.strip() + " ").partition(" -- ")[0].split()
+    return anonymous(" ".join(word for word in words if not re.match(names, word) and "UUID=" not in word))
+
+
+def without_registry(reference):
+    """An image's reference without the registry's host, which may be somebody's mirror."""
+    first, slash, rest = reference.partition("/")
+    return rest if slash and ("." in first or ":" in first or first == "localhost") else reference
 
 
 def _first_line(argv):
@@ -1392,18 +1496,19 @@ def ready(request):
 def clean(request):
     """Remove containers that carry this testbed's label, and what still belongs to them."""
     engine = Engine(request["engine_socket"], time.monotonic() + float(request["timeout_s"]))
-    label = "rtlab.testbed=%s" % request["labels"]["rtlab.testbed"]
-    filters = json.dumps({"label": [label]})
-    listed = engine.must("GET", "/containers/json?all=1&filters=" + _quoted(filters))
+    listed = labelled(engine, {"rtlab.testbed": request["labels"]["rtlab.testbed"]})
     left = []
-    for container in listed:
-        cid = container["Id"]
+    for cid in listed:
         try:
-            engine.remove(cid)
-        except TrialFailed:
-            kill_all_of(cid)
-            engine.remove(cid)
+            try:
+                engine.remove(cid)
+            except TrialFailed:
+                kill_all_of(cid)
+                engine.remove(cid)
+        except TrialFailed as error:
+            left.append("container: %s" % error)
         left += leaks_of(cid)
+    QuickNeighbours.mend()
     return {"outcome": "ok", "removed": len(listed), "leaks": left}
 
 
