@@ -208,9 +208,16 @@ def probe_file() -> Path:
 def _stamp(machine: Machine, variables: Mapping[str, Any]) -> str:
     """SHA-256 of roles, playbooks, probe and variables: what decides how a machine comes out.
 
-    Neither the machine's name nor the testbed's id counts, so that a machine from a kept box is known as ready.
+    Neither the machine's name nor the testbed's id counts, nor where files lie on the controller: a machine from a kept
+    box is known as ready.
     """
-    given = {**variables, "rtlab_testbed": None, "runtimes": machine.runtimes}
+    given = {
+        **variables,
+        "rtlab_testbed": None,
+        "bench_tools_probe": None,
+        "images_archives": [archive["sha256"] for archive in variables["images_archives"]],
+        "runtimes": machine.runtimes,
+    }
     digest = hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode())
     digest.update(probe_client.probe_source())
     root = content.root()
