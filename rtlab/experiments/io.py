@@ -33,10 +33,10 @@ _PARAMETERS = Parameters(
         Parameter(key="size_mb", default=2048, minimum=16, maximum=1 << 20, about="Bonnie++ -s: file size, MiB"),
         Parameter(
             key="ram_mb",
-            default=1024,
+            default=0,
             minimum=0,
             maximum=1 << 20,
-            about="Bonnie++ -r; at most half of size_mb, 0: -r 0",
+            about="Bonnie++ -r: at most half of size_mb; 0: half of it",
         ),
         Parameter(
             key="skip_per_character", default=True, paper=False, about="Bonnie++ -f: leave out the per-character tests"
@@ -95,7 +95,7 @@ class Io:
         found = list(_PARAMETERS.problems(parameters))
         if not found:
             merged = {**self.defaults("default"), **parameters}
-            if "ram_mb" in parameters and 2 * merged["ram_mb"] > merged["size_mb"]:
+            if 2 * merged["ram_mb"] > merged["size_mb"]:
                 found.append(
                     f"ram_mb = {merged['ram_mb']}: Bonnie++ wants a file of at least twice that; "
                     f"at most {merged['size_mb'] // 2} is allowed with size_mb = {merged['size_mb']}"
@@ -115,7 +115,7 @@ class Io:
 
     def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
         parameters = dict(spec.parameters[self.name])
-        ram_mb = min(int(parameters["ram_mb"]), int(parameters["size_mb"]) // 2)
+        ram_mb = int(parameters["ram_mb"]) or int(parameters["size_mb"]) // 2
         command = ["bonnie++", "-d", parameters["folder"], "-s", str(parameters["size_mb"]), "-r", str(ram_mb)]
         if parameters["skip_per_character"]:
             command.append("-f")
