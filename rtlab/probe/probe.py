@@ -747,25 +747,45 @@ class Trial(object):
         wanted = {name: labels[name] for name in ("rtlab.testbed", "rtlab.trial")}
         self.containers += [cid for cid in labelled(self.engine, wanted) if cid not in self.containers]
 
-    def finish(self):
-        """Remove what is still there, by force if need be; returns what could not be removed or is left over."""
+    def finish(self, patient=False):
+        """Remove what is still there, by force if need be; returns what could not be removed or is left over.
+
+        ``patient``: a call may still be under way in the engine and make its container after we have looked.
+        """
         problems = []
         # Cleaning up has time of its own: the trial's may be used up.
         self.engine.deadline = time.monotonic() + CLEANING_S
-        try:
-            self.find_unnamed()
-        except TrialFailed as error:
-            problems.append("containers of this trial: %s" % error)
+        until = None
+        while True:
+            try:
+                self.find_unnamed()
+            except TrialFailed as error:
+                problems.append("containers of this trial: %s" % error)
+                break
+            finally:
+                problems += self.remove_all()
+            if until is None:
+                until = time.monotonic() + PATIENCE_S
+            if not patient or time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        # One patience for all of them: twenty containers that leak must not outlast rtlab's wait for the answer.
+        until = time.monotonic() + PATIENCE_S
+        for cid in self.removed:
+            problems += leaks_of(cid, until - time.monotonic())
+        return problems
+
+    def remove_all(self):
+        """Remove every container that is known; returns what failed."""
+        problems = []
         for cid in list(self.containers):
             try:
                 self.remove(cid)
             except TrialFailed as error:
                 problems.append("container: %s" % error)
+                self.containers.remove(cid)
+                self.removed.append(cid)
                 kill_all_of(cid)
-        # One patience for all of them: twenty containers that leak must not outlast rtlab's wait for the answer.
-        until = time.monotonic() + PATIENCE_S
-        for cid in self.removed:
-            problems += leaks_of(cid, until - time.monotonic())
         return problems
 
 
@@ -1319,7 +1339,7 @@ def run_trial(request, name=None):
         traceback.print_exc()
     # A second request to stop must not end the clean-up, which has its own time limit.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    leaks = trial.finish()
+    leaks = trial.finish(patient=outcome in ("failed", "timed out"))
     if outcome == "ok" and (trial.proof is None or not trial.proof["ok"]):
         outcome, reason = "invalid", "the runtime was not proved in this trial"
     return {
