@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,12 @@ class Parameter:
         low_enough = self.maximum is None or number <= self.maximum
         return low_enough and (self.minimum is None or number >= self.minimum)
 
+    def range(self) -> str:
+        """Its bounds, for a table; empty where there are none."""
+        if self.minimum is None:
+            return ""
+        return f"≥ {self.minimum:g}" if self.maximum is None else f"{self.minimum:.15g} … {self.maximum:.15g}"
+
     def allowed(self) -> str:
         """What may stand there, in words."""
         if isinstance(self.default, bool):
@@ -78,6 +85,21 @@ class Parameters:
         found = [f"{key} is not a parameter; known are {', '.join(known)}" for key in values if key not in known]
         found += [known[key].problem(value) for key, value in values.items() if key in known]
         return tuple(problem for problem in found if problem)
+
+    def table(self) -> str:
+        """Markdown for docs/experiments.md, which a test compares with this."""
+        lines = ["| setting | default | paper's design | allowed | meaning |", "|---|---|---|---|---|"]
+        for p in self.declared:
+            paper = "" if p.paper is None else f"`{_shown(p.paper)}`"
+            lines.append(
+                f"| `{p.key}` | `{_shown(p.default)}` | {paper} | {p.range()} | {p.about.replace('|', chr(92) + '|')} |"
+            )
+        return "\n".join(lines) + "\n"
+
+
+def _shown(value: Json) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 30 else f"{text[:13]}…{text[-5:]}"
 
 
 # What several experiments share.
