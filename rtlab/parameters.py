@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,8 @@ class Parameter:
     def _within(self, number: Json) -> bool:
         if not isinstance(number, (int, float)) or isinstance(number, bool):
             return True
+        if not math.isfinite(number):
+            return False
         low_enough = self.maximum is None or number <= self.maximum
         return low_enough and (self.minimum is None or number >= self.minimum)
 
@@ -91,9 +94,7 @@ class Parameters:
         lines = ["| setting | default | paper's design | allowed | meaning |", "|---|---|---|---|---|"]
         for p in self.declared:
             paper = "" if p.paper is None else f"`{_shown(p.paper)}`"
-            lines.append(
-                f"| `{p.key}` | `{_shown(p.default)}` | {paper} | {p.range()} | {p.about.replace('|', chr(92) + '|')} |"
-            )
+            lines.append(f"| `{p.key}` | `{_shown(p.default)}` | {paper} | {p.range()} | {p.about} |")
         return "\n".join(lines) + "\n"
 
 
