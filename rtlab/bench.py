@@ -72,14 +72,14 @@ def choose_campaign(
     """
     if resume is not None:
         campaign = store.find(parent, resume)
-        if not pending(campaign):
+        if campaign.finished:
             raise UsageError(
                 f"{campaign.folder.name} is finished: there is nothing to resume.", remedy="Use `rtlab bench --new`."
             )
         return campaign, True
     if not new:
         digest = store.spec_digest(spec, testbed.id)
-        unfinished = [c for c in _campaigns(parent) if pending(c)]
+        unfinished = [c for c in _campaigns(parent) if not c.finished]
         for campaign in reversed(unfinished):
             if campaign.digest == digest:
                 return campaign, True
@@ -207,11 +207,15 @@ class Bench:
             self.campaign.sweep()
             self._prepare_machines(strict=strict, accept_changes=accept_changes)
             self._give_up_interrupted_blocks()
+            if not pending(self.campaign):
+                # An earlier session ended after the last trial and before it planned the repeats.
+                self._repeat_unusable_blocks()
             while trials := pending(self.campaign):
                 for position, trial in enumerate(trials):
                     self._show(trial, trials[position:])
                     self._run(trial)
                 self._repeat_unusable_blocks()
+            self.campaign.finish()
             return self._outcome()
 
     # ------------------------------------------------------------- before the trials

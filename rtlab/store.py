@@ -6,6 +6,7 @@
       plan.jsonl           every trial, in order                       before the first trial; repeats are appended
       facts/<machine>/<time>.json                                      taken at the start and at each resume
       Vagrantfile  ansible/                                            what the machines were made from
+      finished.json        when nothing is left to do, repeats included; absent until then
       trials/<number>.<attempt>-<experiment>-<arm>-<machine>/
           record.json  stdout  stderr  probe.json                      never rewritten
       derived/  report/    may be deleted and rebuilt
@@ -200,6 +201,15 @@ class Campaign:
         lines = [json.dumps(asdict(trial), sort_keys=True) for trial in trials]
         if lines:
             atomic.append_line(self.folder / "plan.jsonl", "\n".join(lines), 0o644)
+
+    @property
+    def finished(self) -> bool:
+        """Whether ``bench`` came to its end here, repeats included."""
+        return (self.folder / "finished.json").exists()
+
+    def finish(self) -> None:
+        """Note, durably, that nothing is left to do."""
+        atomic.write_json(self.folder / "finished.json", {"finished_at": now()})
 
     # ------------------------------------------------------------- facts
 
