@@ -128,18 +128,14 @@ def test_an_experiment_measures_and_leaves_nothing(lab: Lab, name: str, runtime:
     values = [o.value for o in found if o.metric == primary.name]
     # 32 MiB is soon written: Bonnie++ may withhold the rate.
     assert values and all(v is None if name == "io" and v is None else v and v > 0 for v in values)
+    if name == "boot":
+        # The page server ends by the image's stop signal under every runtime, not by SIGKILL after ten seconds.
+        assert all(start["stop_ns"] < 8e9 for start in document["measured"]["socket"])
     if name == "cpu":
         assert answer.files["stdout"].split()[0].decode() == ZEROS_SHA256
     private = "\n".join(content.decode("utf-8", "replace") for content in answer.files.values())
     assert not re.search(rf"(?<![\w-]){re.escape(socket.gethostname())}(?![\w-])", private)
     assert not re.search(r"(?i)\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", private)
-
-
-def test_stopping_takes_the_same_signal_under_every_runtime(lab: Lab) -> None:
-    """The page server ends by the image's stop signal, not by SIGKILL after ten seconds."""
-    for runtime in RUNTIMES:
-        _, document = lab.ask(lab.request("boot", runtime, cli_starts=0, null_starts=0))
-        assert all(start["stop_ns"] < 8e9 for start in document["measured"]["socket"]), runtime
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -183,7 +179,7 @@ def hanging(lab: Lab, runtime: str, timeout_s: float) -> dict[str, Any]:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_container_that_hangs_is_timed_out_and_removed(lab: Lab, runtime: str) -> None:
     began = time.monotonic()
-    answer, document = lab.ask(hanging(lab, runtime, 5.0))
+    answer, document = lab.ask(hanging(lab, runtime, 3.0))
     assert answer.outcome is Outcome.TIMED_OUT
     assert time.monotonic() - began < 25
     assert document["leaks"] == []
