@@ -90,8 +90,11 @@ def test_the_second_build_is_from_the_catalogue_and_rebuild_is_not(tmp_path: Pat
     image, sha256 = cloud_image(tmp_path)
     first = build(image, sha256)
     assert not first.cached and build(image, sha256).cached
-    assert not build(image, sha256, rebuild=True).cached
-    assert catalogue.at(first.path).sha256 == first.sha256
+    again = build(image, sha256, rebuild=True)
+    assert not again.cached
+    assert catalogue.at(first.path).sha256 == again.sha256 == hashlib.sha256(again.path.read_bytes()).hexdigest()
+    with tarfile.open(again.path) as archive:
+        assert {m.mtime for m in archive.getmembers()} == {0}, "when it was packed must not make it another box"
     left = sorted(p.name.split("-")[0] for p in (tmp_path / "cache" / "boxes").iterdir() if p.is_dir())
     assert left == ["ubuntu"], "work folders must be gone"
 

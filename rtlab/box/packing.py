@@ -184,6 +184,7 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
     member.mode = 0o644
+    member.mtime = 0  # the same disk packed twice is the same box, to the byte
     return member
 
 
