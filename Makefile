@@ -2,9 +2,9 @@
 
 RUNS ?= 3
 RTLAB = .venv/bin/rtlab
-# Windows of 10 s, 1 GiB for Bonnie++ and up to 5 containers keep the main job within ten minutes on two cores; the
+# Windows of 10 s, 512 MiB for Bonnie++ and up to 5 containers keep the main job within ten minutes on two cores; the
 # figures are real, and the report names every parameter that differs from the study's.
-QUICK = --set cpu.window_s=10 --set memory.window_s=10 --set network.window_s=10 --set io.size_mb=1024 \
+QUICK = --set cpu.window_s=10 --set memory.window_s=10 --set network.window_s=10 --set io.size_mb=512 \
         --set 'memory.containers=[1,2,5]'
 
 .PHONY: bench test check fast-tests local-tests vm-tests demo setup teardown clean lock
