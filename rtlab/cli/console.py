@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -19,8 +20,9 @@ from rtlab.model import Event
 from rtlab.text import clean
 
 # Results go to stdout, everything about the work itself to stderr, so that pipes stay useful.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# A terminal gets whole words per line; what reads a pipe gets whole lines.
+out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 # Without a terminal, one line of life this often at most (seconds), besides stage changes and warnings.
 PLAIN_EVERY_S = 30.0
@@ -42,13 +44,24 @@ def print_line(message: str = "") -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout. Cells are text, never markup."""
-    table = Table(title=escape(title) if title else None, title_justify="left", pad_edge=False)
-    for column in columns:
-        table.add_column(escape(column), overflow="fold")
+    """A table on stdout. Cells are text, never markup; columns of numbers stand right and are never broken."""
+    table = Table(title=escape(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, column in enumerate(columns):
+        cells = [clean(row[index]) for row in rows]
+        numeric = 2 * sum(cell[:1].isdigit() for cell in cells) > len(cells)
+        table.add_column(
+            escape(column),
+            overflow="fold",
+            justify="right" if numeric else "left",
+            vertical="bottom",
+            # Neither a number nor a short word is broken over two lines.
+            min_width=min(16, max((len(word) for cell in cells for word in cell.split()), default=1)),
+        )
     for row in rows:
         table.add_row(*(escape(clean(cell, keep_lines=True)) for cell in row))
-    out.print(table)
+    # A file or a pipe has no width to keep to.
+    wide = out if out.is_terminal else Console(file=out.file, width=max(out.width, 160), highlight=False)
+    wide.print(table)
 
 
 def print_error(error: RtlabError) -> None:
