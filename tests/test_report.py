@@ -358,3 +358,30 @@ def test_what_an_interrupted_block_lacked_is_not_missing_once_its_repeat_ran(tmp
     assert "repeated" in {c.kind for c in built.caveats}
     assert [a.trial.number for a in built.attempts if a.outcome == "not run"] == [1]
     assert built.primaries()[0].blocks == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [10**3999, -(10**3999), 1e308, True, None, [], [1], {"a": 1}, "", "\x1b[2J", "9" * 4000],
+    ids=lambda odd: str(type(odd).__name__),
+)
+def test_facts_of_any_shape_are_not_known_and_never_a_crash(tmp_path: Path, odd: Any) -> None:
+    campaign = make_campaign(tmp_path, runs=1)
+    fill(campaign)
+    for number, facts in enumerate(
+        (
+            {"memory_total_bytes": odd, "kernel": odd, "docker": odd, "cpu": odd, "runtimes": odd, "x": odd},
+            {"docker": {"version": odd}, "cpu": {"count": odd, "model": odd}, "runtimes": {"runc": odd}},
+            {"runtimes": {"runc": {"version": odd, "arguments": odd}, "runsc": {"arguments": [odd, [odd]]}}},
+        )
+    ):
+        folder = campaign.folder / "facts" / "node1"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.json").write_text(json.dumps(facts))
+
+        built = report.build(store.Campaign(campaign.folder))
+
+        shown = {what: version for _, what, version in built.versions}
+        assert shown["hardware"].endswith("memory not known")
+        assert all(len(version) < 3000 for version in shown.values())
+        report.write(built, campaign.folder)

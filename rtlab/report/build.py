@@ -26,6 +26,8 @@ from rtlab.stats import analyse
 from rtlab.store import Campaign
 from rtlab.text import clean
 
+UNKNOWN = "not known"
+
 
 def build(campaign: Campaign) -> Report:
     """Parse every raw file and analyse what is found. Writes nothing.
@@ -164,17 +166,15 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
     found: list[tuple[str, str, str]] = []
     for machine, known in sorted(newest.items()):
         cpu = _mapping(known.get("cpu"))
-        memory = known.get("memory_total_bytes")
         found.append((machine, "system", f"{_text(known.get('distribution'))}, kernel {_text(known.get('kernel'))}"))
-        size = f"{memory / 1e9:.1f} GB" if isinstance(memory, int | float) and not isinstance(memory, bool) else "–"
-        found.append((machine, "hardware", f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, {size}"))
-        docker = known.get("docker")
-        found.append((machine, "engine", f"Docker {_text(_mapping(docker).get('version') if docker else None)}"))
+        size = _gigabytes(known.get("memory_total_bytes"))
+        found.append((machine, "hardware", f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, memory {size}"))
+        found.append((machine, "engine", f"Docker {_text(_mapping(known.get('docker')).get('version'))}"))
         runtimes = _mapping(known.get("runtimes"))
         for name in spec.runtimes:
             entry = _mapping(runtimes.get(_docker_name(name)))
-            arguments = entry.get("arguments") or []
-            words = [_text(entry.get("version")), *(_text(a) for a in arguments if isinstance(arguments, list))]
+            arguments = entry.get("arguments")
+            words = [_text(entry.get("version")), *map(_text, arguments if isinstance(arguments, list) else [])][:20]
             found.append((machine, _title(name), " ".join(words)))
     return tuple(found)
 
@@ -190,5 +190,15 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def _gigabytes(value: Any) -> str:
+    """A size as text; what no memory of a machine can be (a stranger's 4000-digit number) is not known."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value / 1e9:.1f} GB" if is_number and 0 < value < 1e18 else UNKNOWN
+
+
 def _text(value: Any) -> str:
-    return "not known" if value in (None, "", []) else clean(str(value))[:120]
+    """A fact as text: words and ordinary numbers; any other shape is not known."""
+    if isinstance(value, str):
+        return clean(value)[:120].strip() or UNKNOWN
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.15g}" if is_number and abs(value) < 1e15 else UNKNOWN
