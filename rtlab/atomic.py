@@ -6,14 +6,18 @@ import errno
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rtlab.errors import StoreError
 
 
-def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
+def write_bytes(path: Path, content: bytes | Iterable[bytes], mode: int = 0o644) -> None:
     """Write ``path`` by temporary file, fsync and rename, then fsync the folder.
+
+    Args:
+        content: Whole, or in parts that need not be in memory together.
 
     Raises:
         StoreError: the disk is full, read-only, or the folder may not be written; names the path.
@@ -23,7 +27,7 @@ def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

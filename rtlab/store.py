@@ -26,6 +26,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -43,8 +44,15 @@ from rtlab.model import CampaignSpec, Json, RawOutput, Record, Testbed, Trial
 from rtlab.state import hold_lock, now, testbed_from_json, testbed_to_json
 
 SCHEMA = 1
-MAX_FILE_BYTES = 128 * 1024 * 1024
+# As much of an output as rtlab keeps (shell.OUTPUT_CAP_BYTES).
+MAX_FILE_BYTES = 64 * 1024 * 1024
 MAX_RECORD_BYTES = 1024 * 1024
+# What is parsed as JSON takes up to thirty times its size in memory. The probe's longest document, of 100 000 requests,
+# has 2 MB.
+MAX_JSON_BYTES = 16 * 1024 * 1024
+MAX_PLAN_BYTES = 64 * 1024 * 1024
+# Facts are read again at each resume: so many readings of one machine, the newest, are looked at.
+MAX_READINGS = 20
 RAW_FILES = ("stdout", "stderr", "probe.json")
 
 T = TypeVar("T")
@@ -186,7 +194,7 @@ class Campaign:
         """Every planned trial in order, repeats included."""
         file = self.folder / "plan.jsonl"
         trials = []
-        lines = _read(file, MAX_FILE_BYTES).decode("utf-8", "replace").splitlines()
+        lines = _read(file, MAX_PLAN_BYTES).splitlines()
         for number, line in enumerate(lines, 1):
             try:
                 trials.append(_TRIAL.validate_json(line))
@@ -222,10 +230,10 @@ class Campaign:
         atomic.write_json(folder / f"{name}.json", facts)
 
     def facts(self) -> dict[str, tuple[Mapping[str, Json], ...]]:
-        """Per machine, all facts that were taken, oldest first."""
+        """Per machine, the facts that were taken (the newest MAX_READINGS), oldest first."""
         found: dict[str, tuple[Mapping[str, Json], ...]] = {}
         for folder in sorted(p for p in (self.folder / "facts").glob("*") if p.is_dir() and not p.is_symlink()):
-            found[folder.name] = tuple(_load_json(f) for f in sorted(folder.glob("*.json")))
+            found[folder.name] = tuple(_load_json(f) for f in sorted(folder.glob("*.json"))[-MAX_READINGS:])
         return found
 
     # ------------------------------------------------------------- trials
@@ -274,16 +282,16 @@ class Campaign:
             return ()
         return tuple(self.folder / "trials" / name for name in sorted(entries, key=_folder_order))
 
-    def records(self) -> tuple[Record, ...]:
-        """The records of all attempts, by trial and attempt.
+    def records(self, most: int | None = None) -> tuple[Record, ...]:
+        """The records of all attempts (or the first ``most`` of them), by trial and attempt.
 
         Raises:
             StoreError: a record is damaged; the message names it.
         """
-        return tuple(self._record(folder) for folder in self.trial_folders())
+        return tuple(self._record(folder) for folder in self.trial_folders()[:most])
 
     def _record(self, folder: Path) -> Record:
-        file = folder / "record.json"
+        file = f"{folder}/record.json"  # joining paths as text: a report reads hundreds of thousands
         record = _validated(_RECORD, _read(file, MAX_RECORD_BYTES), file)
         if folder.name != _folder_name(record):
             raise StoreError(f"{file} belongs to another trial: its folder should be called {_folder_name(record)}.")
@@ -300,15 +308,16 @@ class Campaign:
 
     def raw_output(self, record: Record) -> RawOutput:
         """The verbatim files of one attempt (see ``raw_outputs``)."""
-        folder = self.folder / "trials" / _folder_name(record)
+        folder = f"{self.folder}/trials/{_folder_name(record)}"
         content: dict[str, bytes] = {}
         for name, digest in record.files.items():
             if name not in RAW_FILES:
                 continue
-            content[name] = _read(folder / name, MAX_FILE_BYTES)
+            file = f"{folder}/{name}"
+            content[name] = _read(file, MAX_JSON_BYTES if name == "probe.json" else MAX_FILE_BYTES)
             if hashlib.sha256(content[name]).hexdigest() != digest:
                 raise StoreError(
-                    f"{folder / name} is not what was stored: its SHA-256 differs from the record's.",
+                    f"{file} is not what was stored: its SHA-256 differs from the record's.",
                     remedy="Get an unchanged copy of the campaign; `rtlab verify` lists every changed file.",
                 )
         try:
@@ -362,31 +371,44 @@ def _folder_order(name: str) -> tuple[int, int, str]:
     return (int(found[1]), int(found[2]), name) if found else (10**9, 0, name)
 
 
-def _read(path: Path, cap: int) -> bytes:
-    """A regular file's content; links, other kinds and files above the cap are refused."""
+def _read(path: Path | str, cap: int) -> bytes:
+    """A regular file's content; links, other kinds and files above the cap are refused, the last before reading."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         raise StoreError(f"{path} is missing.") from None
     except OSError as error:
         raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not os.path.isfile(f"/proc/self/fd/{file.fileno()}"):
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise StoreError(f"{path} is not a regular file.")
-        content = file.read(cap + 1)
-    if len(content) > cap:
+        content = b"" if status.st_size > cap else _all(descriptor, status.st_size)
+    except OSError as error:
+        raise StoreError(f"Cannot read {path}: {error.strerror}.") from error
+    finally:
+        os.close(descriptor)
+    if max(status.st_size, len(content)) > cap:
         raise StoreError(f"{path} is larger than {cap} bytes.")
+    return content
+
+
+def _all(descriptor: int, size: int) -> bytes:
+    """An open file of ``size`` bytes; one byte more where it has grown."""
+    content = os.read(descriptor, size + 1)
+    while len(content) < size and (part := os.read(descriptor, size + 1 - len(content))):
+        content += part
     return content
 
 
 def _load_json(path: Path) -> Any:
     try:
-        return json.loads(_read(path, MAX_FILE_BYTES))
+        return json.loads(_read(path, MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
         raise StoreError(f"{path} is damaged: {error}.") from error
 
 
-def _validated(adapter: TypeAdapter[T], value: Any, path: Path) -> T:
+def _validated(adapter: TypeAdapter[T], value: Any, path: Path | str) -> T:
     try:
         return adapter.validate_json(value) if isinstance(value, bytes) else adapter.validate_python(value)
     except ValidationError as error:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -385,3 +386,21 @@ def test_facts_of_any_shape_are_not_known_and_never_a_crash(tmp_path: Path, odd:
         assert shown["hardware"].endswith("memory not known")
         assert all(len(version) < 3000 for version in shown.values())
         report.write(built, campaign.folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["trials/0001.1-boot-runc-node1/stdout", "trials/0001.1-boot-runc-node1/probe.json", "plan.jsonl"]
+)
+def test_a_file_of_hostile_size_is_refused_before_it_is_read(tmp_path: Path, name: str) -> None:
+    campaign = make_campaign(tmp_path, runs=1)
+    fill(campaign)
+    with open(campaign.folder / name, "r+b") as file:
+        file.truncate(1 << 40)  # sparse: it takes no disk
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(StoreError, match="is larger than"):
+            report.build(store.Campaign(campaign.folder))
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
