@@ -8,7 +8,7 @@
     │   ├── ProvisionFailed       exit 1    a task of a playbook failed on a host
     │   └── MachineUnreachable    exit 1    SSH to a machine is refused, lost, or its host key changed
     ├── TestbedMissing            exit 1    a command needs machines and there are none
-    ├── Locked                    exit 1    another rtlab works on the same folder
+    ├── Locked                    exit 6    another rtlab works on the same folder
     ├── ParseError                exit 1    a tool's output is not what its format says
     ├── StoreError                exit 1    a campaign folder is damaged, foreign or too new, or the disk is full
     ├── Unsafe                    exit 1    a download, archive, key or path that must not be used
@@ -99,6 +99,8 @@ class TestbedMissing(RtlabError):
 
 class Locked(RtlabError):
     """Another rtlab holds the lock; the message names it."""
+
+    exit_code = 6
 
 
 class ParseError(RtlabError):

@@ -6,7 +6,9 @@ that ``rtlab --help`` stays quick.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import signal
 import sys
 from types import FrameType
@@ -86,11 +88,40 @@ def root(
     pass
 
 
+# What the process ends with after Ctrl-C, SIGTERM or SIGHUP, as after a shell's own command.
+INTERRUPTED = 130
+# The signals that came, in order. Typer turns a KeyboardInterrupt into a status, which a remote command can have too.
+_signals: list[int] = []
+
+
 def main() -> None:
     """Entry point of the console script: run a command, turn errors into a message and an exit status."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background job
+        signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    try:
+        status = run(sys.argv[1:])
+    except KeyboardInterrupt:  # another Ctrl-C, while the first one was dealt with
+        status = INTERRUPTED
+    if not _signals:
+        sys.exit(status)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _say_interrupted()
+    # No waiting for threads: what must be undone was undone on the way here.
+    os._exit(INTERRUPTED)
+
+
+def _say_interrupted() -> None:
+    """How to go on; in a terminal the cursor comes back, which a second Ctrl-C may have kept hidden."""
+    with contextlib.suppress(OSError, ValueError):
+        show_cursor = "\x1b[?25h" if sys.stderr.isatty() else ""
+        print(
+            f"{show_cursor}Interrupted. What was stored is safe; the same command goes on from there.", file=sys.stderr
+        )
+        sys.stderr.flush()
+        sys.stdout.flush()
 
 
 def run(arguments: list[str]) -> int:
@@ -99,8 +130,9 @@ def run(arguments: list[str]) -> int:
     try:
         status = command.main(arguments, prog_name="rtlab", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted. What was stored is safe; the same command goes on from there.", file=sys.stderr)
-        return 130
+        if not _signals:
+            _say_interrupted()
+        return INTERRUPTED
     except typer.Exit as error:
         return error.exit_code
     except BrokenPipeError:
@@ -122,5 +154,6 @@ def run(arguments: list[str]) -> int:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM and SIGHUP end a command the way Ctrl-C does: through the cleanup paths."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: through the cleanup paths, which a second one cuts short."""
+    _signals.append(number)
     raise KeyboardInterrupt
