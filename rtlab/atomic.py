@@ -46,19 +46,48 @@ def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
 
 
 def append_line(path: Path, line: str, mode: int = 0o600) -> None:
-    """Append one line by a single write, then fsync file and (when the file is new) folder."""
+    """Append one line, whole or not at all, then fsync file and (when the file is new) folder.
+
+    A torn last line that an earlier write left (power loss) was never acknowledged: it is cut off first, so that it
+    does not spoil the new one. One writer at a time: callers hold a lock.
+    """
     try:
         new = not path.exists()
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, mode)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)
         try:
-            os.write(descriptor, line.encode() + b"\n")
-            os.fsync(descriptor)
+            end = _end_of_lines(descriptor)
+            os.ftruncate(descriptor, end)
+            try:
+                _write_all(descriptor, line.encode() + b"\n", end)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, end)
+                raise
         finally:
             os.close(descriptor)
         if new:
             sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _end_of_lines(descriptor: int) -> int:
+    """Where the last whole line ends."""
+    end = os.fstat(descriptor).st_size
+    while end:
+        begin = max(0, end - 4096)
+        found = os.pread(descriptor, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return 0
+
+
+def _write_all(descriptor: int, content: bytes, at: int) -> None:
+    """A full disk takes the beginning and reports success: write on until it takes all, or says no."""
+    while content:
+        taken = os.pwrite(descriptor, content, at)
+        content, at = content[taken:], at + taken
 
 
 def make_folder(path: Path, mode: int = 0o755) -> Path:

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -191,10 +192,12 @@ def hold_lock(file: Path, purpose: str) -> Iterator[None]:
                 remedy="Wait for it to end, or stop it (Ctrl-C in its terminal). The lock frees itself when it does.",
             ) from None
         holder = f"`{purpose}`, process {os.getpid()}, since {time.strftime('%H:%M:%S')}"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, holder.encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, holder.encode(), 0)
         yield
-        os.ftruncate(descriptor, 0)
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
