@@ -194,28 +194,33 @@ def read_answer(result: CommandResult | None, lost: str = "") -> Answer:
     if result is None:
         return Answer(outcome=Outcome.FAILED, reason=lost, boot_id=None, files={})
     try:
-        document = json.loads(result.stdout)
+        document = dict(json.loads(result.stdout))
         outcome = Outcome(document["outcome"])
-        reason = str(document.get("reason", ""))
-    except (ValueError, KeyError, TypeError):
+        tool = dict(document.pop("tool", None) or {})
+        stdout, stderr = _bytes(tool.pop("stdout", "")), _bytes(tool.pop("stderr", ""))
+        document["tool"] = tool or None
+        text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    except (ValueError, KeyError, TypeError, RecursionError):
         said = "timed out" if result.timed_out else f"ended with status {result.exit_status}"
         return Answer(
             outcome=Outcome.TIMED_OUT if result.timed_out else Outcome.FAILED,
-            reason=f"the probe {said} and gave no whole answer: {result.tail(3)}",
+            reason=f"the probe {said} and gave no whole answer: {result.tail(3)[-500:]}",
             boot_id=None,
             files={"stdout": result.stdout, "stderr": result.stderr},
         )
-    tool = document.get("tool") or {}
-    stdout = str(tool.pop("stdout", "") or "")
-    stderr = str(tool.pop("stderr", "") or "")
-    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    boot_id = document.get("boot_id")
     return Answer(
         outcome=outcome,
-        reason=reason,
-        boot_id=document.get("boot_id"),
-        files={
-            "stdout": stdout.encode("utf-8", "surrogateescape"),
-            "stderr": (stderr.encode("utf-8", "surrogateescape") + result.stderr),
-            "probe.json": text.encode("utf-8", "surrogateescape"),
-        },
+        # Bytes that are no text would make the record unreadable.
+        reason=str(document.get("reason") or "").encode("utf-8", "replace").decode(),
+        boot_id=boot_id if isinstance(boot_id, str) else None,
+        files={"stdout": stdout, "stderr": stderr + result.stderr, "probe.json": text.encode()},
     )
+
+
+def _bytes(text: Json) -> bytes:
+    """What a tool printed, as it printed it: the probe sends bytes that are no UTF-8 as lone surrogates."""
+    try:
+        return str(text or "").encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return str(text).encode("utf-8", "surrogatepass")
