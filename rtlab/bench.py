@@ -12,7 +12,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from rtlab import facts, plan, plugins, probe_client, store
@@ -31,6 +31,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
+from rtlab.pace import Pace
 from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
 from rtlab.store import Campaign
@@ -42,9 +43,6 @@ EXTRA_BLOCKS = 0.2
 KEEP_FREE_BYTES = 64 * 1024 * 1024
 # How much longer than the trial's own deadline the controller waits for the probe's answer.
 ANSWER_SLACK_S = 60.0
-# First guess of what a reboot and the gate take, before any was seen (seconds).
-REBOOT_GUESS_S = {Level.EMULATED: 120.0, Level.SIMULATED: 0.0}
-REBOOT_GUESS_ELSE_S = 45.0
 GATE_POLL_S = 2.0
 # The gate waits this long for quiet, then the trial runs and its record says how long it waited. What no trial can do
 # without (the engine, the runtime) is waited for up to the campaign's ready_timeout_s. On a machine that never gets
@@ -79,7 +77,7 @@ def choose_campaign(
         return campaign, True
     if not new:
         digest = store.spec_digest(spec, testbed.id)
-        unfinished = [c for c in _campaigns(parent) if not c.finished]
+        unfinished = [c for c in store.known(parent) if not c.finished]
         for campaign in reversed(unfinished):
             if campaign.digest == digest:
                 return campaign, True
@@ -94,18 +92,6 @@ def choose_campaign(
     return store.create(parent, spec, testbed, trials, durable=durable), False
 
 
-def _campaigns(parent: Path) -> list[Campaign]:
-    found = []
-    for file in sorted(parent.glob("*/campaign.json")):
-        campaign = Campaign(file.parent)
-        try:
-            _ = campaign.spec
-        except StoreError:
-            continue  # foreign or newer: `report` says so when it is asked for it
-        found.append(campaign)
-    return found
-
-
 def pending(campaign: Campaign) -> tuple[Trial, ...]:
     """Trials that are planned, have no record, and whose block was not given up for a repeat."""
     trials = campaign.plan
@@ -117,37 +103,6 @@ def pending(campaign: Campaign) -> tuple[Trial, ...]:
 def _number(folder: Path) -> int:
     head = folder.name.split(".", 1)[0]
     return int(head) if head.isdigit() else -1
-
-
-# --------------------------------------------------------------------------- durations
-
-
-@dataclass
-class Pace:
-    """How long trials and reboots take here: first guesses, then what was seen."""
-
-    spec: CampaignSpec
-    level: Level
-    seen: dict[tuple[str, str], list[float]] = field(default_factory=dict)
-    reboots: list[float] = field(default_factory=list)
-
-    def trial_s(self, trial: Trial) -> float:
-        times = self.seen.get((trial.experiment, trial.runtime))
-        if times:
-            return sum(times) / len(times)
-        slowdown = 4.0 if self.level is Level.EMULATED else 1.0
-        guess = plugins.experiment(trial.experiment).duration_s(self.spec.parameters[trial.experiment])
-        return 0.0 if self.level is Level.SIMULATED else slowdown * guess
-
-    def reboot_s(self) -> float:
-        if self.reboots:
-            return sum(self.reboots) / len(self.reboots)
-        return REBOOT_GUESS_S.get(self.level, REBOOT_GUESS_ELSE_S)
-
-    def remaining_s(self, trials: Sequence[Trial]) -> float:
-        """Seconds that these trials will take, reboots included."""
-        boots = len({(t.machine, t.boot) for t in trials}) if self.spec.reboot != "never" else 0
-        return sum(self.trial_s(t) for t in trials) + boots * self.reboot_s()
 
 
 # --------------------------------------------------------------------------- execution
@@ -183,6 +138,7 @@ class Bench:
         self.state = state
         self.notify = notify
         self.pace = Pace(self.spec, testbed.level)
+        self.pace.learn(campaign)
         self._machines = {m.name: m for m in testbed.machines}
         self._shells: dict[str, Shell] = {}
         self._booted_for: dict[str, int] = {}

@@ -149,6 +149,19 @@ def find(parent: Path, name: str | None = None) -> Campaign:
     raise StoreError(f"{name[:80]!r} {problem} in {parent}:\n{listed}", remedy="Give the whole name of one of them.")
 
 
+def known(parent: Path) -> tuple[Campaign, ...]:
+    """All campaigns in a folder that this rtlab can read, oldest first."""
+    found = []
+    for file in sorted(parent.glob("*/campaign.json")):
+        campaign = Campaign(file.parent)
+        try:
+            _ = campaign.spec
+        except StoreError:
+            continue  # foreign or newer: `report` says so when it is asked for it
+        found.append(campaign)
+    return tuple(found)
+
+
 class Campaign:
     """One campaign folder. Opening reads nothing but campaign.json; the rest is read when asked for."""
 

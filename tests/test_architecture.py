@@ -35,7 +35,17 @@ LEVELS = {
     "rtlab.cli": 9,
 }
 EDGES = 3
-ORCHESTRATION = {"rtlab.testbed", "rtlab.bench", "rtlab.report", "rtlab.compare", "rtlab.doctor", "rtlab.choice"}
+ORCHESTRATION = {
+    "rtlab.testbed",
+    "rtlab.bench",
+    "rtlab.report",
+    "rtlab.compare",
+    "rtlab.doctor",
+    "rtlab.choice",
+    "rtlab.forecast",
+    "rtlab.like",
+    "rtlab.pack",
+}
 
 HOMES = {
     "paramiko": {"rtlab.ssh", "rtlab.keys"},

@@ -23,6 +23,10 @@ def command(
     reboot: Annotated[str, typer.Option(help="trial, block, never or auto.")] = "",
     seed: Annotated[int | None, typer.Option(help="Of the random order.")] = None,
     aa: Annotated[bool | None, typer.Option("--aa/--no-aa", help="With A/A blocks.")] = None,
+    target: Annotated[
+        str, typer.Option(help="Instead: how many blocks a half-width of this size (5%) takes, from a past campaign.")
+    ] = "",
+    campaign: Annotated[str, typer.Option(help="For --target: that campaign.", show_default="newest")] = "",
     config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
@@ -31,9 +35,18 @@ def command(
     \b
     rtlab plan --runs 15
     rtlab plan --runs 15 --design paper
+    rtlab plan --target 5%      how many blocks until each ratio is known to 5 %, and how long
+
+    How long is learned from earlier campaigns here, where experiments had the same parameters.
     """
     from rtlab import config as configuration
+    from rtlab.errors import UsageError
 
+    if target:
+        foretell(campaign, settings.percent("--target", target) / 100, as_json)
+        return
+    if campaign:
+        raise UsageError("--campaign belongs to --target.", remedy="For example: rtlab plan --target 5%")
     testbed = settings.state_folder().testbed()
     options = {
         "runs": runs,
@@ -50,15 +63,23 @@ def command(
 
 def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
     """Print the plan of ``spec`` on ``testbed``."""
-    from rtlab import bench, plan
+    from rtlab import plan, store
+    from rtlab.pace import Pace
     from rtlab.units import format_duration
 
     machines = tuple(m.name for m in testbed.machines)
     trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
-    seconds = bench.Pace(spec, testbed.level).remaining_s(trials)
+    pace = Pace(spec, testbed.level)
+    pace.learn_from(store.known(settings.campaigns_folder()))
+    seconds = pace.remaining_s(trials)
     if as_json:
         console.print_json(
-            {"seed": spec.seed, "duration_s": round(seconds, 1), "trials": [asdict(trial) for trial in trials]}
+            {
+                "seed": spec.seed,
+                "duration_s": round(seconds, 1),
+                "learned_from": pace.source or None,
+                "trials": [asdict(trial) for trial in trials],
+            }
         )
         return
     rows = [
@@ -72,4 +93,51 @@ def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
     )
     if len(trials) > LISTED:
         console.say(f"… and {len(trials) - LISTED} more (--json lists all).")
-    console.say(f"This takes about {format_duration(seconds)}; nothing was run.")
+    known = f"as in {pace.source}" if pace.source else "a first guess"
+    console.say(f"This takes about {format_duration(seconds)} ({known}); nothing was run.")
+
+
+def foretell(name: str, target: float, as_json: bool) -> None:
+    """Print how many blocks a precision takes."""
+    from rtlab import forecast, store
+    from rtlab.units import format_duration
+
+    found = forecast.foretell(store.find(settings.campaigns_folder(), name or None), target)
+    if as_json:
+        console.print_json(asdict(found))
+        return
+    rows = [
+        (
+            f.experiment,
+            f.arm,
+            str(f.blocks_seen),
+            f"±{100 * f.half_width:.2g} %" if f.half_width is not None else "no interval",
+            _blocks(f.blocks, f.half_width),
+            _blocks(f.careful_blocks, f.half_width),
+        )
+        for f in found.forecasts
+    ]
+    console.print_table(
+        f"Blocks until ±{100 * target:.3g} %, from {found.campaign}",
+        ("experiment", "runtime", "blocks", "known to", "takes", "careful"),
+        rows,
+    )
+    careful = round(100 * forecast.CAREFUL)
+    console.print_line(
+        f"“takes”: blocks for the scatter as seen; “careful”: for its upper limit ({careful} %), "
+        "as few blocks may understate it."
+    )
+    if found.blocks is None:
+        console.print_line("For some ratios this cannot be said: they have no interval, or are too noisy.")
+        return
+    time = format_duration(found.blocks * found.block_s)
+    console.print_line(f"All together: {found.blocks} blocks, about {time} ({format_duration(found.block_s)} a block).")
+    console.say(f"Next: rtlab bench --until {100 * target:g}%, which looks first after 15 blocks.")
+
+
+def _blocks(number: int | None, width: float | None) -> str:
+    from rtlab.stats.adaptive import MOST_BLOCKS
+
+    if number is not None:
+        return str(number)
+    return "not known" if width is None else f"over {MOST_BLOCKS}"

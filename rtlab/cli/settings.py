@@ -51,6 +51,21 @@ def testbed(file: Path | None, **options: Any) -> TestbedSettings:
     return decided
 
 
+def percent(option: str, text: str) -> float:
+    """``5%``, ``5 %`` or ``5`` as 5.0.
+
+    Raises:
+        UsageError: it is no number above 0 and below 100.
+    """
+    try:
+        value = float(text.strip().removesuffix("%"))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100:
+        raise UsageError(f"{option} takes a percentage above 0 and below 100, like 5%, not {text[:40]!r}.")
+    return value
+
+
 def parameters(assignments: list[str]) -> dict[str, dict[str, Any]]:
     """``io.size_mb=512`` … as nested parameters; values are numbers, true/false, lists or text.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rtlab.model import Comparison, Estimate
-from rtlab.stats.student import quantile
+from rtlab.stats.student import chi_squared, quantile
 
 FEWEST_BLOCKS = 15
 MOST_BLOCKS = 10_000
@@ -47,6 +47,11 @@ def scatter(ratio: Estimate, blocks: int, *, machines: int = 2) -> float | None:
     if width is None or df < 1:
         return None
     return math.log1p(width) / quantile(0.975, df) * math.sqrt(blocks)
+
+
+def scatter_bound(sd: float, df: int, confidence: float) -> float:
+    """The upper limit of a normal scatter, by chi-squared, when ``sd`` was estimated with ``df`` degrees of freedom."""
+    return sd * math.sqrt(df / chi_squared(1 - confidence, df))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

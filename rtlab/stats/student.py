@@ -1,4 +1,4 @@
-"""Student's t and the binomial, from scipy's special functions (importing scipy.stats takes four times as long)."""
+"""Student's t, chi-squared and the binomial, by scipy.special (importing scipy.stats takes four times as long)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def quantile(probability: float, df: float) -> float:
 def upper_tail(t: float, df: float) -> float:
     """P(T > t)."""
     return float(special.stdtr(df, -t))
+
+
+def chi_squared(probability: float, df: float) -> float:
+    """The chi-squared quantile: ``chi_squared(0.95, 10)`` is 18.307."""
+    return float(special.chdtri(df, 1 - probability))
 
 
 @cache
