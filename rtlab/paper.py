@@ -1,4 +1,5 @@
-"""The values that the paper printed (tables I-V), as data: paper-tables.json beside this file."""
+"""Published values as data: what the paper printed (tables I-V, paper-tables.json beside this file), and what others
+published about the same quantities (published.json), each with its citation and method."""
 
 from __future__ import annotations
 
@@ -43,3 +44,43 @@ def tables() -> Mapping[str, PaperTable]:
             values={runtime: table[runtime] for runtime in RUNTIMES},
         )
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What somebody else published about one arm.
+
+    Attributes:
+        variant: Which version or kind of the runtime, or which of the source's results; may be empty.
+        value: In ``unit``.
+        baseline: The runtime it was measured against, or None; ``baseline_value`` is that one's, in the same unit.
+        unit: As the source has it; empty where it does not say.
+    """
+
+    experiment: str
+    metric: str
+    arm: str
+    variant: str
+    value: float
+    baseline: str | None
+    baseline_value: float | None
+    unit: str
+    citation: str
+    method: str
+
+    @property
+    def ratio(self) -> float | None:
+        """To the baseline; None where only the arm was published."""
+        return self.value / self.baseline_value if self.baseline_value else None
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """What others published, in the order of published.json."""
+    document = json.loads(files("rtlab").joinpath("published.json").read_text("utf-8"))
+    found = []
+    for value in document["values"]:
+        source = document["sources"][value["source"]]
+        fields = {key: content for key, content in value.items() if key != "source"}
+        found.append(Published(**fields, citation=source["citation"], method=source["method"]))
+    return tuple(found)

@@ -7,10 +7,12 @@ by colour and by the shape of their marks.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import matplotlib
@@ -41,7 +43,26 @@ _SETTINGS: dict[Any, Any] = {
     "legend.framealpha": 0,
     "axes.unicode_minus": True,
 }
+# A curve of so many steps cannot be told from the whole.
+MOST_STEPS = 1000
+_MOST_LOG = 20.0
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What a plot says in words.
+
+    Attributes:
+        title: One line: what is shown.
+        description: For who cannot see it: what stands on the axes, and what comes out.
+        where: Drawn in the plot itself, because a plot travels without its page: where it was measured, and whether
+            its figures mean anything.
+    """
+
+    title: str
+    description: str
+    where: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +75,35 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """One runtime's values for a distribution plot; ``apart`` draws it dashed (first starts after a boot)."""
+
+    arm: str
+    values: Sequence[float]
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """One line of a forest plot; ``low`` and ``high`` are None where there is no interval."""
+    """One line of a forest plot.
+
+    Attributes:
+        low, high: None where there is no interval.
+        floor: Noise floor, a distance from 1 on the log scale; None where no A/A blocks ran.
+        paper: The paper's ratio, or None.
+        others: Ratios that others published.
+    """
 
     label: str
     point: float
     low: float | None
     high: float | None
-    published: float | None = None
+    floor: float | None = None
+    paper: float | None = None
+    others: tuple[float, ...] = ()
 
 
-def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> str:
+def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words: Words) -> str:
     """Every trial a dot, by order of execution; ``name`` keeps the ids of several plots in one page apart."""
     with matplotlib.rc_context(_SETTINGS):
         figure, axes = _figure(7.2, 2.9)
@@ -77,7 +116,7 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> st
                     linestyle="none",
                     marker=_MARKS[index % len(_MARKS)],
                     color=_COLOURS[index % len(_COLOURS)],
-                    markersize=6,
+                    markersize=6 if len(values) <= 200 else 3,
                     label=_label(arm),
                 )
         largest = max((v.value for v in values), default=0.0)
@@ -93,34 +132,114 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str) -> st
         axes.set_ylabel(_label(axis))
         if values:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
-        return _svg(figure, name)
+        return _svg(figure, name, words)
 
 
-def forest(name: str, lines: Sequence[Interval], margin: float) -> str:
-    """Ratios to the baseline with their intervals, the margin as a band, published values as open diamonds."""
+def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> str:
+    """Empirical distribution functions: the share of values up to x, one curve per runtime."""
     with matplotlib.rc_context(_SETTINGS):
-        figure, axes = _figure(7.2, 1.3 + 0.42 * max(1, len(lines)))
+        figure, axes = _figure(7.2, 3.2)
+        arms = list(dict.fromkeys(c.arm for c in curves))
+        ends = [v for c in curves for v in c.values]
+        for curve in curves:
+            if not curve.values:
+                continue
+            xs, shares = _steps(curve.values)
+            index = arms.index(curve.arm)
+            axes.plot(
+                xs,
+                shares,
+                drawstyle="steps-post",
+                linestyle="--" if curve.apart else "-",
+                linewidth=1.2 if curve.apart else 1.8,
+                color=_COLOURS[index % len(_COLOURS)],
+                marker=_MARKS[index % len(_MARKS)],
+                markersize=4,
+                markevery=max(1, len(xs) // 8),
+                label=_label(f"{curve.arm}, first after a boot" if curve.apart else curve.arm),
+            )
+        if ends and min(ends) > 0 and max(ends) > 20 * min(ends):
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        elif ends and min(ends) >= 0:
+            axes.set_xlim(left=0)
+        axes.set_ylim(0, 1.02)
+        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share * 100:.0f} %"))
+        axes.set_xlabel(_label(axis))
+        axes.set_ylabel("share of starts")
+        if ends:
+            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+        return _svg(figure, name, words)
+
+
+def _steps(values: Sequence[float]) -> tuple[list[float], list[float]]:
+    """The function's steps, from 0; of many values evenly spaced ones and both ends, each at its exact share."""
+    ordered = sorted(values)
+    n = len(ordered)
+    places = range(n) if n <= MOST_STEPS else [round(i * (n - 1) / (MOST_STEPS - 1)) for i in range(MOST_STEPS)]
+    return [ordered[0], *(ordered[i] for i in places)], [0.0, *((i + 1) / n for i in places)]
+
+
+def forest(name: str, lines: Sequence[Interval], margin: float, words: Words) -> str:
+    """Ratios to the baseline with their intervals; the margin as a band, the noise floor as a dotted box per line, the
+    paper's value as an open diamond and others' published values as crosses."""
+    with matplotlib.rc_context(_SETTINGS):
+        figure, axes = _figure(7.2, 1.9 + 0.42 * max(1, len(lines)))
         axes.set_xscale("log")
-        axes.axvspan(1 / (1 + margin), 1 + margin, color="#888888", alpha=0.3, linewidth=0)
+        axes.axvspan(1 / (1 + margin), 1 + margin, color="#888888", alpha=0.3, linewidth=0, label="margin")
         axes.axvline(1.0, color=_INK, linewidth=0.8)
         ends = [1 / (1 + margin), 1 + margin]
         for place, line in enumerate(lines):
-            if line.low is not None and line.high is not None:
-                axes.plot([line.low, line.high], [place, place], color=_COLOURS[0], linewidth=2.5)
-                ends += [line.low, line.high]
-            axes.plot([line.point], [place], marker="o", color=_COLOURS[0], markersize=7, linestyle="none")
-            ends.append(line.point)
-            if line.published is not None:
-                axes.plot(
-                    [line.published],
-                    [place],
-                    marker="D",
-                    markersize=7,
-                    linestyle="none",
-                    markerfacecolor="none",
-                    markeredgecolor=_COLOURS[1],
+            if line.floor is not None and line.floor < _MOST_LOG:
+                box = (math.exp(-line.floor), math.exp(line.floor))
+                axes.barh(
+                    place,
+                    box[1] - box[0],
+                    left=box[0],
+                    height=0.62,
+                    facecolor="none",
+                    edgecolor=_INK,
+                    linestyle=":",
+                    linewidth=1.1,
+                    label="noise floor (A/A)",
                 )
-                ends.append(line.published)
+                ends += box
+            if line.low is not None and line.high is not None:
+                axes.plot(
+                    [line.low, line.high],
+                    [place, place],
+                    color=_COLOURS[0],
+                    linewidth=2.5,
+                    label="95 % interval",
+                )
+                ends += [line.low, line.high]
+            axes.plot(
+                [line.point],
+                [place],
+                marker="o",
+                color=_COLOURS[0],
+                markersize=7,
+                linestyle="none",
+                label="estimate",
+            )
+            ends.append(line.point)
+            published = [("D", _COLOURS[1], "the paper's", [line.paper] if line.paper is not None else [])]
+            published.append(("x", _COLOURS[3], "published by others", list(line.others)))
+            for mark, colour, label, ratios in published:
+                if ratios:
+                    axes.plot(
+                        ratios,
+                        [place + 0.17] * len(ratios),
+                        marker=mark,
+                        markersize=6,
+                        linestyle="none",
+                        markerfacecolor="none",
+                        markeredgecolor=colour,
+                        markeredgewidth=1.4,
+                        label=label,
+                    )
+                    ends += ratios
         # An interval from two blocks may span many powers of ten; the axis then keeps to what can be read.
         low = max(min(ends), min((line.point for line in lines), default=1.0) / 100)
         high = min(max(ends), max((line.point for line in lines), default=1.0) * 100)
@@ -135,7 +254,11 @@ def forest(name: str, lines: Sequence[Interval], margin: float) -> str:
         axes.xaxis.set_major_formatter(FuncFormatter(_tick))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("ratio to the baseline (logarithmic)")
-        return _svg(figure, name)
+        handles, labels = axes.get_legend_handles_labels()
+        once = dict(zip(reversed(labels), reversed(handles), strict=True))
+        kept = [label for label in dict.fromkeys(labels) if not label.startswith("_")]
+        figure.legend([once[k] for k in kept], kept, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+        return _svg(figure, name, words)
 
 
 def _round_ratios(low: float, high: float) -> list[float]:
@@ -170,7 +293,8 @@ def _label(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown  # matplotlib hides labels that begin with _
 
 
-def _svg(figure: Figure, name: str) -> str:
+def _svg(figure: Figure, name: str, words: Words) -> str:
+    figure.supxlabel(clean(words.where)[:120], x=0.01, ha="left", fontsize=9, fontweight="bold")
     out = io.StringIO()
     with warnings.catch_warnings():
         # Names in scripts that matplotlib's own font lacks are text in the SVG: the reader's font shows them.
@@ -180,7 +304,20 @@ def _svg(figure: Figure, name: str) -> str:
     text = text[text.index("<svg") :]  # the XML declaration and document type do not belong inside HTML
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = text.replace(_INK, "currentColor")
-    return _own_ids(text, re.sub("[^a-z0-9]+", "-", name.lower()))
+    prefix = re.sub("[^a-z0-9]+", "-", name.lower())
+    return _named(_own_ids(text, prefix), prefix, words)
+
+
+def _named(text: str, prefix: str, words: Words) -> str:
+    """The SVG as one image with a name and a description, for screen readers."""
+    end = text.index(">") + 1
+    head = text[4 : end - 1]
+    told = (escape(clean(t)) for t in (words.title, f"{words.description} {words.where}."))
+    title, description = told
+    return (
+        f'<svg role="img" aria-labelledby="{prefix}-title" aria-describedby="{prefix}-desc"{head}>\n'
+        f'<title id="{prefix}-title">{title}</title>\n<desc id="{prefix}-desc">{description}</desc>{text[end:]}'
+    )
 
 
 def _own_ids(text: str, prefix: str) -> str:

@@ -51,6 +51,11 @@ MEANING = {
     ),
 }
 
+HOLM = (
+    "The verdicts of all experiments are decided together (Holm), the intervals printed are 95 % each: an interval may "
+    "lie outside the margin and its verdict still be inconclusive. A ratio of 1 means no difference."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -101,21 +106,32 @@ class Report:
         return self.testbed.level in (Level.EMULATED, Level.SIMULATED)
 
     @property
+    def stamp(self) -> str:
+        """Where it ran, for what travels without its report: a plot, a file."""
+        nothing = ": no figure from it means anything" if self.meaningless else ""
+        return f"Measured on {self.where}{nothing}"
+
+    @property
     def verdicts_heading(self) -> str:
         return f"Verdicts (without meaning: {self.testbed.level.value})" if self.meaningless else "Verdicts"
 
     def beside(self) -> tuple[str, ...]:
-        """What else the primary metrics say, one sentence each: noise, machines, other ratios."""
-        found = []
+        """What else must be known of the verdicts, one sentence each: how they were decided, noise, machines, other
+        ratios."""
+        found = [HOLM] if self.primaries() else []
         for noise in self.analysis.noise:
             if self.metric(noise.experiment, noise.metric).primary:
-                found.append(f"Noise floor of {noise.experiment}: A/A blocks give a ratio of {_ratio(noise.ratio)}.")
+                found.append(
+                    f"Noise floor of {noise.experiment}: the same runtime in both arms (A/A blocks) gives a ratio of "
+                    f"{_ratio(noise.ratio)}."
+                )
         for c in self.primaries():
             who = f"{c.experiment}, {self.titles[c.arm]} against {self.titles[c.baseline]}"
             if c.machine_effect is not None:
                 found.append(f"Machines, {who}: the second is to the first as {_ratio(c.machine_effect)}; removed.")
             if c.mean_ratio is not None:
-                found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}.")
+                wide = "; too wide, because the machines differ" if _excludes_one(c.machine_effect) else ""
+                found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}{wide}.")
         return tuple(found)
 
     def metric(self, experiment: str, name: str) -> Metric:
@@ -140,10 +156,21 @@ class Report:
         else:
             order = "every arm once per block, in random order"
         machines = len(self.testbed.machines)
+        blocks = f"{spec.runs} block{'s' * (spec.runs != 1)}"
+        if spec.until is not None:
+            own = [a for a in self.attempts if a.trial.kind == "ab" and a.trial.repeats is None]
+            ran = len({a.trial.block for a in own if a.record is not None})
+            blocks = f"{ran} blocks (adaptive: until ±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most)"
         return (
-            f"{spec.runs} block{'s' * (spec.runs != 1)} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
+            f"{blocks} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
             f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin * 100:g} %; seed {spec.seed}."
         )
+
+
+def _excludes_one(effect: Estimate | None) -> bool:
+    if effect is None or effect.low is None or effect.high is None:
+        return False
+    return not effect.low <= 1 <= effect.high
 
 
 def _ratio(estimate: Estimate) -> str:
