@@ -117,7 +117,8 @@ def paper_tables(
     described = {(s.experiment, s.metric, s.arm): s for s in summaries}
     noted: dict[str, set[str]] = {}
     for observation in observations:
-        noted.setdefault(observation.trial.experiment, set()).add(clean(observation.note)[:200])
+        noted.setdefault(observation.trial.experiment, set()).add(observation.note)
+    noted = {experiment: {clean(note[:1000])[:200] for note in notes} for experiment, notes in noted.items()}
     return tuple(_table(number, spec, described, noted, metrics, titles) for number in paper.NUMBERS)
 
 

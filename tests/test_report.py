@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import re
+import statistics
 import tracemalloc
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -21,6 +22,8 @@ from rtlab import cli, plan, report, store
 from rtlab.errors import StoreError, Unsafe
 from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
 from rtlab.report import figures
+from rtlab.stats.describe import summarise
+from rtlab.stats.series import Series, Value
 from tests.conftest import make_record, make_spec, make_testbed
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -504,3 +507,15 @@ def test_a_file_of_hostile_size_is_refused_before_it_is_read(tmp_path: Path, nam
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_the_sd_is_pythons_own_and_none_where_it_overflows() -> None:
+    def described(values: list[float]) -> float | None:
+        series = Series(experiment="e", metric="m", arm="a", unit="s")
+        for n, value in enumerate(values, 1):
+            series.values[n] = Value(block=n, machine="node1", order=n, value=value)
+        return summarise(series).sd
+
+    values = [1e9 + x for x in (4.0, 7.0, 13.0, 16.0)]  # a mean far from 0, where naive sums lose digits
+    assert described(values) == pytest.approx(statistics.stdev(values), rel=1e-12)
+    assert described([1e200, -1e200]) is None

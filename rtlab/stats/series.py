@@ -111,6 +111,9 @@ def collect(
             if (trial.block, trial.experiment) in out:
                 continue
             series.values[trial.block] = Value(
-                block=trial.block, machine=trial.machine, order=number, value=float(median(numbers))
+                block=trial.block,
+                machine=trial.machine,
+                order=number,
+                value=float(numbers[0] if len(numbers) == 1 else median(numbers)),
             )
     return found
