@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlab import facts, plan, plugins, probe_client, store
+from rtlab import facts, plan, plugins, probe_client, stats, store
 from rtlab.errors import HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -30,8 +30,9 @@ from rtlab.model import (
     Shell,
     Testbed,
     Trial,
+    Until,
 )
-from rtlab.pace import Pace
+from rtlab.pace import Pace, elapsed_s
 from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
 from rtlab.store import Campaign
@@ -117,12 +118,14 @@ class Progressed:
         not_ok: Attempts that are failed, timed out, invalid or not parseable.
         repeated_blocks: Blocks that were added because one was interrupted or held such a trial.
         short_of_blocks: Blocks that stay incomplete because the limit of repeats was reached.
+        stopped: Why an adaptive campaign stopped; empty for others.
     """
 
     done: int
     not_ok: int
     repeated_blocks: int
     short_of_blocks: int
+    stopped: str = ""
 
 
 class Bench:
@@ -166,13 +169,66 @@ class Bench:
             if not pending(self.campaign):
                 # An earlier session ended after the last trial and before it planned the repeats.
                 self._repeat_unusable_blocks()
+            self.campaign.finish(self._work())
+            return self._outcome()
+
+    def _work(self) -> str:
+        """Run what is pending, repeats and an adaptive campaign's further blocks included. Returns why such a campaign
+        stopped; empty for others."""
+        while True:
             while trials := pending(self.campaign):
+                waiting = {t.number for t in trials}
+                begun = {t.block for t in self.campaign.plan if t.number not in waiting}
                 for position, trial in enumerate(trials):
+                    if trial.block not in begun and (reason := self._out_of_time()):
+                        return reason
+                    begun.add(trial.block)
                     self._show(trial, trials[position:])
                     self._run(trial)
                 self._repeat_unusable_blocks()
-            self.campaign.finish()
-            return self._outcome()
+            if self.spec.until is None:
+                return ""
+            if reason := self._look(self.spec.until):
+                return reason
+            names = [m.name for m in self.testbed.machines]
+            self.campaign.append_to_plan(plan.next_block(self.spec, names, self.campaign.plan))
+
+    # ------------------------------------------------------------- adaptive campaigns
+
+    def _hours(self) -> float:
+        """What the campaign's trials took; pauses between sessions do not count."""
+        return sum(elapsed_s(record) for record in self.campaign.records()) / 3600
+
+    def _out_of_time(self) -> str:
+        until = self.spec.until
+        if until is None or until.max_hours is None:
+            return ""
+        return stats.stop_reason(until, (), blocks=0, hours=self._hours(), mid_block=False) or ""
+
+    def _look(self, until: Until) -> str:
+        """Whether the precision is reached, between blocks, from what is stored alone; empty to go on."""
+        from rtlab import report  # only adaptive campaigns pay for loading it
+
+        primaries = [c for c in report.build(self.campaign).analysis.comparisons if not c.exploratory]
+        hours = self._hours()
+        planned = _planned_blocks(self.campaign.plan)
+        full = min((len(c.blocks) for c in primaries), default=0)
+        reason = stats.stop_reason(until, primaries, blocks=full, hours=hours, mid_block=False, planned=planned)
+        widths = {f"{c.experiment}/{c.metric}/{c.arm}": stats.half_width(c.ratio) for c in primaries}
+        self.campaign.write_look(
+            {
+                "at": now(),
+                "planned": planned,
+                "full": full,
+                "hours": round(hours, 4),
+                "half_widths": widths,
+                "stopped": reason or "",
+            }
+        )
+        known = [w for w in widths.values() if w is not None]
+        worst = f"±{100 * max(known):.2g} %" if known and len(known) == len(widths) else "not known"
+        self.notify(Event(stage="look", message=f"after {full} full blocks the worst primary ratio is {worst}"))
+        return reason or ""
 
     # ------------------------------------------------------------- before the trials
 
@@ -244,7 +300,7 @@ class Bench:
 
     def _repeat(self, blocks: Iterable[int]) -> None:
         trials = self.campaign.plan
-        limit = math.ceil(EXTRA_BLOCKS * self.spec.runs)
+        limit = math.ceil(EXTRA_BLOCKS * max(self.spec.runs, _planned_blocks(trials)))
         for block in blocks:
             trials = self.campaign.plan
             if len({t.block for t in trials if t.repeats is not None}) >= limit:
@@ -481,7 +537,13 @@ class Bench:
             not_ok=len(unusable),
             repeated_blocks=len({t.block for t in trials if t.repeats is not None}),
             short_of_blocks=len(short) if self.spec.design != "paper" else 0,
+            stopped=self.campaign.stopped,
         )
+
+
+def _planned_blocks(trials: Sequence[Trial]) -> int:
+    """Blocks that the plan holds, without A/A blocks and repeats."""
+    return len({t.block for t in trials if t.kind == "ab" and t.repeats is None})
 
 
 def _what(trial: Trial) -> str:

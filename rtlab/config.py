@@ -21,7 +21,7 @@ from annotated_types import Interval
 
 from rtlab import plugins
 from rtlab.errors import ConfigError, UsageError
-from rtlab.model import CampaignSpec, RebootPolicy, Testbed
+from rtlab.model import FEWEST_BLOCKS, CampaignSpec, RebootPolicy, Testbed, Until
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -96,6 +96,13 @@ class CampaignSettings:
     seed: Annotated[int, Interval(ge=0, le=2**63 - 1)] | None = _setting(
         None, "Of the random order; unset: drawn at random, and stored with the campaign."
     )
+    until_percent: Annotated[float, Interval(gt=0, lt=100)] | None = _setting(
+        None, "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent."
+    )
+    max_blocks: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = _setting(40, "Adaptive: stop after so many blocks.")
+    max_hours: Annotated[float, Interval(gt=0, le=10_000)] | None = _setting(
+        None, "Adaptive: stop before the next block once the trials took so long, hours."
+    )
     aa: bool = _setting(False, "Add 4 blocks with the baseline in both arms: the noise floor.")
     margin_percent: Annotated[float, Interval(gt=0, lt=100)] = _setting(
         5.0, "A difference smaller than this has no practical meaning."
@@ -128,10 +135,10 @@ SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": Campai
 BACKENDS = ("libvirt", "virtualbox")
 
 # For the template: a key without a default needs an example.
-_EXAMPLES = {"seed": "2020"}
+_EXAMPLES = {"seed": "2020", "until_percent": "5.0", "max_hours": "6.0"}
 
 # Options whose name on the command line is not the key's.
-_OPTIONS = {"campaign.margin_percent": "--margin"}
+_OPTIONS = {"campaign.margin_percent": "--margin", "campaign.until_percent": "--until"}
 
 
 # --------------------------------------------------------------------------- reading
@@ -502,6 +509,34 @@ def campaign_spec(config: Config, testbed: Testbed, images: Mapping[str, str] | 
         images=dict(images if images is not None else testbed.details.get("images", {})),
         trial_timeout_s=campaign.trial_timeout_s,
         ready_timeout_s=campaign.ready_timeout_s,
+        until=_until(campaign),
+    )
+
+
+def _until(campaign: CampaignSettings) -> Until | None:
+    if campaign.until_percent is None:
+        return None
+    if campaign.design == "paper":
+        raise UsageError(
+            "The paper's design has no blocks, so it cannot stop by precision: --until is refused with it.",
+            remedy="Leave out --until, or --design paper.",
+        )
+    if campaign.runs < FEWEST_BLOCKS:
+        raise UsageError(
+            f"An adaptive campaign looks first after {FEWEST_BLOCKS} blocks or more; --runs {campaign.runs} was "
+            "asked for. Looking earlier would stop on luck.",
+            remedy="Leave out --runs, or --until.",
+        )
+    if campaign.max_blocks < campaign.runs:
+        raise UsageError(
+            f"--max-blocks {campaign.max_blocks} is less than the {campaign.runs} blocks before the first look.",
+            remedy=f"Say --max-blocks {campaign.runs} or more.",
+        )
+    return Until(
+        target=campaign.until_percent / 100,
+        min_blocks=campaign.runs,
+        max_blocks=campaign.max_blocks,
+        max_hours=campaign.max_hours,
     )
 
 

@@ -251,12 +251,33 @@ Design = Literal["default", "paper"]
 RebootPolicy = Literal["trial", "block", "never"]
 
 
+# An adaptive campaign does not look before so many blocks (measurement.md §4.9).
+FEWEST_BLOCKS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Until:
+    """When an adaptive campaign stops: ``--until 5% --max-blocks 40 --max-hours 6`` (measurement.md §4.9).
+
+    Attributes:
+        target: Relative half-width that the worst primary ratio must reach (0.05: × or ÷ 1.05).
+        min_blocks: Before so many blocks nobody looks.
+        max_blocks: Of the plan, repeats not counted.
+        max_hours: Of the campaign's running time; None for no cap.
+    """
+
+    target: float
+    min_blocks: int = FEWEST_BLOCKS
+    max_blocks: int = 40
+    max_hours: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignSpec:
     """What one ``rtlab bench`` is to do, complete and resolved: nothing is defaulted later.
 
     Attributes:
-        runs: Number of blocks.
+        runs: Number of blocks; of an adaptive campaign, those before the first look.
         parameters: Per experiment, its own settings (see each module in ``rtlab.experiments``).
         margin: Equivalence margin as a fraction (0.05 = ±5 %).
         seed: Of the plan's random order; stored.
@@ -264,6 +285,7 @@ class CampaignSpec:
         images: Role of an image (``httpd``, ``tools``) to its reference on the machines.
         trial_timeout_s: Cap for one trial's workload.
         ready_timeout_s: Cap for the readiness gate, and for a machine to come back from a reboot.
+        until: The rule by which an adaptive campaign adds blocks and stops; None: exactly ``runs`` blocks.
     """
 
     name: str
@@ -280,6 +302,7 @@ class CampaignSpec:
     images: Mapping[str, str]
     trial_timeout_s: float
     ready_timeout_s: float
+    until: Until | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ def plan(
     seed: int,
     *,
     runtimes_on: Mapping[str, Sequence[str]] | None = None,
+    further: int = 0,
 ) -> tuple[Trial, ...]:
     """All trials of the campaign, in order of execution.
 
@@ -34,26 +35,39 @@ def plan(
         machines: Names, in the testbed's order.
         seed: Of ``random.Random`` (Mersenne Twister), whose ``shuffle`` and ``choice`` decide every order.
         runtimes_on: Machine -> its runtimes; decides in the paper's design which machine a runtime has.
+        further: Blocks after the last one (default design only); they change nothing of what is before them.
     """
     if spec.design == "paper":
         return _paper(spec, machines, runtimes_on or {})
-    return _crossover(spec, machines, random.Random(seed))
+    return _crossover(spec, machines, random.Random(seed), further)
+
+
+def next_block(spec: CampaignSpec, machines: Sequence[str], trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The block that an adaptive campaign runs after ``trials``: the seed's own next one, whatever was repeated."""
+    planned = len({t.block for t in trials if t.kind == "ab" and t.repeats is None})
+    whole = plan(spec, machines, spec.seed, further=planned - spec.runs + 1)
+    return _renumbered([t for t in whole if t.block == whole[-1].block], trials, None)
 
 
 def repeat_block(trials: Sequence[Trial], block: int) -> tuple[Trial, ...]:
     """The same block again, at the end: new numbers, a new block number, new boots, and which block it replaces."""
-    number = max(t.number for t in trials)
-    new_block = max(t.block for t in trials) + 1
-    boots = itertools.count(max(t.boot for t in trials) + 1)
+    return _renumbered([t for t in trials if t.block == block], trials, block)
+
+
+def _renumbered(block: Sequence[Trial], after: Sequence[Trial], repeats: int | None) -> tuple[Trial, ...]:
+    """The trials of one block, numbered on after others."""
+    number = max(t.number for t in after)
+    new_block = max(t.block for t in after) + 1
+    boots = itertools.count(max(t.boot for t in after) + 1)
     new_boot: dict[int, int] = {}
-    repeated = []
-    for offset, trial in enumerate((t for t in trials if t.block == block), 1):
+    added = []
+    for offset, trial in enumerate(block, 1):
         if trial.boot not in new_boot:
             new_boot[trial.boot] = next(boots)
-        repeated.append(
-            replace(trial, number=number + offset, block=new_block, boot=new_boot[trial.boot], repeats=block)
+        added.append(
+            replace(trial, number=number + offset, block=new_block, boot=new_boot[trial.boot], repeats=repeats)
         )
-    return tuple(repeated)
+    return tuple(added)
 
 
 def _paper(spec: CampaignSpec, machines: Sequence[str], runtimes_on: Mapping[str, Sequence[str]]) -> tuple[Trial, ...]:
@@ -80,13 +94,14 @@ def _paper(spec: CampaignSpec, machines: Sequence[str], runtimes_on: Mapping[str
     return tuple(trials)
 
 
-def _crossover(spec: CampaignSpec, machines: Sequence[str], rng: random.Random) -> tuple[Trial, ...]:
+def _crossover(spec: CampaignSpec, machines: Sequence[str], rng: random.Random, further: int) -> tuple[Trial, ...]:
     trials: list[Trial] = []
     boot = 0
     arms = [(runtime, runtime) for runtime in spec.runtimes]
     copies = [(f"{spec.baseline}#1", spec.baseline), (f"{spec.baseline}#2", spec.baseline)]
     kinds: list[tuple[Literal["ab", "aa"], list[tuple[str, str]]]] = [("ab", arms)] * spec.runs
     kinds += [("aa", copies)] * (AA_BLOCKS if spec.aa else 0)
+    kinds += [("ab", arms)] * further
     layouts = {kind: _layouts(len(of), len(machines), rng) for kind, of in (("ab", arms), ("aa", copies))}
     for block, (kind, of) in enumerate(kinds, 1):
         for index, machine in next(layouts[kind]):

@@ -6,6 +6,7 @@
       plan.jsonl           every trial, in order                       before the first trial; repeats are appended
       facts/<machine>/<time>.json                                      taken at the start and at each resume
       Vagrantfile  ansible/                                            what the machines were made from
+      looks.jsonl          adaptive campaigns: what each look saw, and whether the campaign went on
       finished.json        when nothing is left to do, repeats included; absent until then
       trials/<number>.<attempt>-<experiment>-<arm>-<machine>/
           record.json  stdout  stderr  probe.json                      never rewritten
@@ -64,6 +65,8 @@ _RECORD = TypeAdapter(Record)
 def spec_digest(spec: CampaignSpec, testbed_id: str) -> str:
     """SHA-256 (hex) of what a campaign is to do, where; the seed does not count, because it is drawn anew."""
     content = {**asdict(spec), "seed": None, "testbed": testbed_id}
+    if spec.until is None:  # as before there were adaptive campaigns
+        del content["until"]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -228,9 +231,41 @@ class Campaign:
         """Whether ``bench`` came to its end here, repeats included."""
         return (self.folder / "finished.json").exists()
 
-    def finish(self) -> None:
-        """Note, durably, that nothing is left to do."""
-        atomic.write_json(self.folder / "finished.json", {"finished_at": now()})
+    def finish(self, stopped: str = "") -> None:
+        """Note, durably, that nothing is left to do, and why an adaptive campaign stopped."""
+        atomic.write_json(
+            self.folder / "finished.json", {"finished_at": now(), **({"stopped": stopped} if stopped else {})}
+        )
+
+    @property
+    def stopped(self) -> str:
+        """Why an adaptive campaign stopped; empty for others, and before the end."""
+        if self.spec.until is None or not self.finished:
+            return ""
+        end = _load_json(self.folder / "finished.json")
+        reason = end.get("stopped") if isinstance(end, dict) else None
+        return reason if isinstance(reason, str) else ""
+
+    def write_look(self, look: Mapping[str, Json]) -> None:
+        """Keep what a look at an adaptive campaign saw; the same number of blocks is looked at once."""
+        earlier = self.looks()
+        if not earlier or earlier[-1].get("planned") != look["planned"]:
+            atomic.append_line(self.folder / "looks.jsonl", json.dumps(look, sort_keys=True, allow_nan=False), 0o644)
+
+    def looks(self) -> tuple[Mapping[str, Json], ...]:
+        """Every look at an adaptive campaign, in order; lines that are none (power loss) are passed over."""
+        file = self.folder / "looks.jsonl"
+        if not file.exists():
+            return ()
+        found = []
+        for line in _read(file, MAX_RECORD_BYTES).splitlines():
+            try:
+                look = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(look, dict):
+                found.append(look)
+        return tuple(found)
 
     # ------------------------------------------------------------- facts
 

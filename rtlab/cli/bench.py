@@ -20,6 +20,13 @@ def command(
     seed: Annotated[int | None, typer.Option(help="Of the random order; stored in any case.")] = None,
     aa: Annotated[bool | None, typer.Option("--aa/--no-aa", help="Add 4 A/A blocks: the noise floor.")] = None,
     margin_percent: Annotated[float | None, typer.Option("--margin", help="Practical margin, percent.")] = None,
+    until: Annotated[
+        str, typer.Option(help="Adaptive: go on until every primary ratio is known to this half-width (5%).")
+    ] = "",
+    max_blocks: Annotated[
+        int | None, typer.Option(help="With --until: stop after so many blocks.", show_default="40")
+    ] = None,
+    max_hours: Annotated[float | None, typer.Option(help="With --until: stop after so many hours.")] = None,
     name: Annotated[str, typer.Option(help="Part of the campaign folder's name.")] = "",
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="An experiment's parameter: io.size_mb=512. Repeatable.")
@@ -40,6 +47,7 @@ def command(
     rtlab bench --runs 15                  the paper's number of runs
     rtlab bench --runs 3 --experiments boot,io
     rtlab bench --runs 15 --design paper   the study to the letter: a reboot before every test
+    rtlab bench --until 5% --max-hours 6   blocks are added until the ratios are that precise
     rtlab bench --dry-run                  what would run, and how long it takes
 
     Ctrl-C, a crash or a lost machine cost at most the running trial: the same command goes on from there.
@@ -47,6 +55,7 @@ def command(
     """
     from rtlab import bench, plugins
     from rtlab import config as configuration
+    from rtlab.errors import UsageError
     from rtlab.model import Level
 
     state = settings.state_folder()
@@ -63,6 +72,9 @@ def command(
             "reboot": reboot,
             "seed": seed,
             "aa": aa,
+            "until_percent": settings.percent("--until", until) if until else None,
+            "max_blocks": max_blocks,
+            "max_hours": max_hours,
             "margin_percent": margin_percent,
             "name": name,
             "strict": strict,
@@ -70,6 +82,8 @@ def command(
         experiments=settings.parameters(assignments or []),
     )
     spec = configuration.campaign_spec(loaded, testbed)
+    if spec.until is None and (max_blocks is not None or max_hours is not None):
+        raise UsageError("--max-blocks and --max-hours belong to --until.", remedy="For example: --until 5%")
     if dry_run:
         from rtlab.cli.plan import show
 
@@ -96,9 +110,12 @@ def command(
                 "not_ok": done.not_ok,
                 "repeated_blocks": done.repeated_blocks,
                 "incomplete_blocks": done.short_of_blocks,
+                "stopped": done.stopped or None,
             }
         )
     else:
+        if done.stopped:
+            console.say(f"Stopped: {done.stopped}.")
         console.say(
             f"{done.done} trials stored in {campaign.folder}; {done.not_ok} not usable, "
             f"{done.repeated_blocks} blocks repeated. Next: rtlab report"

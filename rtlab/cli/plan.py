@@ -93,6 +93,12 @@ def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
     )
     if len(trials) > LISTED:
         console.say(f"… and {len(trials) - LISTED} more (--json lists all).")
+    if spec.until is not None:
+        each = format_duration(pace.remaining_s(trials) / max(1, spec.runs))
+        console.say(
+            f"Then further blocks ({each} each) until every primary ratio is known to "
+            f"±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most."
+        )
     known = f"as in {pace.source}" if pace.source else "a first guess"
     console.say(f"This takes about {format_duration(seconds)} ({known}); nothing was run.")
 

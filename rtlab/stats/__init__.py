@@ -3,7 +3,8 @@
 ``analyse`` is the entry for a report; the modules beside it hold one method each and can be used alone.
 """
 
-from rtlab.stats.adaptive import Until, blocks_for, half_width, stop_reason
+from rtlab.model import Until
+from rtlab.stats.adaptive import blocks_for, half_width, stop_reason
 from rtlab.stats.analysis import Analysis, analyse
 from rtlab.stats.change import Change, compare_campaigns
 from rtlab.stats.describe import Outlier

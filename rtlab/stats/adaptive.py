@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from rtlab.model import Comparison, Estimate
+from rtlab.model import FEWEST_BLOCKS, Comparison, Estimate, Until
 from rtlab.stats.student import chi_squared, quantile
 
-FEWEST_BLOCKS = 15
 MOST_BLOCKS = 10_000
 
 
@@ -54,23 +52,14 @@ def scatter_bound(sd: float, df: int, confidence: float) -> float:
     return sd * math.sqrt(df / chi_squared(1 - confidence, df))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Until:
-    """``--until 5% --max-blocks 40 --max-hours 6``.
-
-    Attributes:
-        target: Relative half-width that the worst primary must reach.
-        max_hours: Of the campaign's running time; None for no cap.
-    """
-
-    target: float
-    min_blocks: int = FEWEST_BLOCKS
-    max_blocks: int = 40
-    max_hours: float | None = None
-
-
 def stop_reason(
-    until: Until, comparisons: Iterable[Comparison], *, blocks: int, hours: float, mid_block: bool
+    until: Until,
+    comparisons: Iterable[Comparison],
+    *,
+    blocks: int,
+    hours: float,
+    mid_block: bool,
+    planned: int | None = None,
 ) -> str | None:
     """Why the campaign stops now, or None to go on. Looks at precision only, never at p or a verdict.
 
@@ -78,18 +67,17 @@ def stop_reason(
         comparisons: Exploratory ones are ignored.
         blocks: Full blocks so far.
         mid_block: A block is under way; it is finished first, whatever the caps say.
+        planned: Blocks that were run, full or not: what the cap counts. None: ``blocks``.
     """
     if mid_block:
         return None
-    if blocks >= until.max_blocks:
+    if blocks >= max(until.min_blocks, FEWEST_BLOCKS):
+        widths = [half_width(c.ratio) for c in comparisons if not c.exploratory]
+        known = [w for w in widths if w is not None]
+        if widths and len(known) == len(widths) and max(known) <= until.target:
+            return f"every primary ratio is known to ±{100 * max(known):.2g} % after {blocks} blocks"
+    if (blocks if planned is None else planned) >= until.max_blocks:
         return f"the cap of {until.max_blocks} blocks is reached"
     if until.max_hours is not None and hours >= until.max_hours:
         return f"the cap of {until.max_hours:g} hours is reached"
-    if blocks < max(until.min_blocks, FEWEST_BLOCKS):
-        return None
-    primaries = [c for c in comparisons if not c.exploratory]
-    widths = [half_width(c.ratio) for c in primaries]
-    if not widths or any(w is None or w > until.target for w in widths):
-        return None
-    worst = max(w for w in widths if w is not None)
-    return f"every primary ratio is known to ±{100 * worst:.2g} % after {blocks} blocks"
+    return None
