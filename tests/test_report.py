@@ -519,3 +519,47 @@ def test_the_sd_is_pythons_own_and_none_where_it_overflows() -> None:
     values = [1e9 + x for x in (4.0, 7.0, 13.0, 16.0)]  # a mean far from 0, where naive sums lose digits
     assert described(values) == pytest.approx(statistics.stdev(values), rel=1e-12)
     assert described([1e200, -1e200]) is None
+
+
+def test_sentences_name_runtimes_by_their_titles(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, runs=8)
+    fill(campaign, {("io", "gvisor"): Outcome.FAILED})
+
+    built = report.build(campaign)
+
+    said = [c.sentence for c in built.analysis.comparisons] + [c.message for c in built.caveats]
+    assert any("gVisor is slower than runC" in s for s in said)
+    assert any("all 8 trials of gVisor failed" in s for s in said)
+    assert any("gVisor moved during the campaign" in s for s in said)
+    assert not [s for s in said if re.search(r"\b(runc|gvisor)\b", s)]
+
+
+def test_what_is_left_out_of_a_ratio_is_said_with_its_reason(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("boot",), runs=4)
+    bad = {(2, "gvisor"): Outcome.TIMED_OUT, (3, "runc"): Outcome.FAILED}
+    again = plan.repeat_block(campaign.plan, 3)
+    campaign.append_to_plan(again)
+    for trial in campaign.plan:
+        outcome = bad.get((trial.block, trial.arm), Outcome.OK)
+        campaign.write_trial(make_record(trial, outcome=outcome), boot_files(0.5 + trial.number / 100))
+
+    caveats = {c.kind: c.message for c in report.build(campaign).caveats}
+
+    assert caveats["left out"] == (
+        "3 of 5 blocks are in the ratio of gVisor to runC. Left out: block 2 (gVisor timed out); block 3 (interrupted "
+        "or without a usable value, and repeated whole)."
+    )
+    assert "block 3. The repeats are block 5;" in caveats["repeated"]
+
+
+def test_how_verdicts_are_decided_is_said_in_every_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign = make_campaign(tmp_path / "campaigns")
+    fill(campaign)
+    monkeypatch.chdir(tmp_path)
+
+    for form in ("terminal", "markdown"):
+        assert cli.run(["report", "--format", form]) == 0
+        assert "(Holm)" in capsys.readouterr().out
+    assert (campaign.folder / "report" / "index.html").read_text().count("(Holm)") == 1

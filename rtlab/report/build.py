@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,6 +26,7 @@ from rtlab.model import (
 )
 from rtlab.report.model import Attempt, Report
 from rtlab.stats import analyse
+from rtlab.stats.missing import numbered
 from rtlab.store import Campaign
 from rtlab.text import clean
 
@@ -93,7 +95,7 @@ def _built(campaign: Campaign) -> Report:
     attempts += [
         Attempt(trial=t, record=None, outcome="not run", reason="", folder="") for t in plan if t.number not in done
     ]
-    analysis = analyse(spec_known, observations, records, known, causes=causes)
+    analysis = analyse(spec_known, observations, records, known, causes=causes, titles=titles)
     caveats += [*_about_the_plan(plan, attempts, campaign.stopped), *_about_the_end(campaign), *analysis.caveats]
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
@@ -207,14 +209,23 @@ def _about_the_plan(plan: Sequence[Trial], attempts: Sequence[Attempt], stopped:
         why = "were left out by the cap" if stopped else "have not run: the campaign is unfinished"
         message = f"{waiting} of {len(plan)} planned trials {why}."
         found.append(Caveat(kind="unfinished", message=message))
-    unusable = sum(1 for a in attempts if a.record is not None and a.outcome != Outcome.OK.value)
+    ran = [a for a in attempts if a.record is not None]
+    unusable = Counter(a.outcome for a in ran if a.outcome != Outcome.OK.value)
     if unusable:
-        ran = sum(1 for a in attempts if a.record is not None)
-        message = f"{unusable} of {ran} trials gave no usable value; they are counted and listed."
+        kinds = ", ".join(f"{n} {outcome}" for outcome, n in sorted(unusable.items()))
+        message = (
+            f"{unusable.total()} of {len(ran)} trials gave no usable value ({kinds}): they stand in the list of trials "
+            "and among the failed, and are left out of every mean, median and ratio."
+        )
         found.append(Caveat(kind="failed", message=message))
     if replaced:
-        listed = ", ".join(map(str, replaced))
-        found.append(Caveat(kind="repeated", message=f"Repeated whole, and left out of the ratios: block {listed}."))
+        again = sorted({t.block for t in plan if t.repeats is not None})
+        message = (
+            f"Repeated whole, because a trial in it was interrupted or gave no usable value: {numbered(replaced)}. The "
+            f"repeats are {numbered(again)}; where a repeat ran, what the first attempt gave is left out of every "
+            "mean, median and ratio."
+        )
+        found.append(Caveat(kind="repeated", message=message))
     return found
 
 

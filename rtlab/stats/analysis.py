@@ -10,6 +10,7 @@ from rtlab.stats import describe, verdict
 from rtlab.stats.change import Both
 from rtlab.stats.describe import Outlier
 from rtlab.stats.drift import Drift, drift
+from rtlab.stats.missing import left_out
 from rtlab.stats.noise import Noise, noise
 from rtlab.stats.ratio import (
     Fit,
@@ -82,13 +83,16 @@ def analyse(
     metrics: Mapping[str, Sequence[Metric]],
     *,
     causes: Mapping[int, str] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> Analysis:
     """Summaries, comparisons, verdicts and warnings, from parsed observations and the records' outcomes.
 
     Args:
         metrics: Experiment -> its metrics.
         causes: Trial number -> what happened during it (new kernel messages, a long wait): told beside outliers.
+        titles: Arm -> what it is called in sentences; its own name by default.
     """
+    names = titles or {}
     units = {(name, m.name): m.unit for name in spec.experiments for m in metrics[name]}
     found = collect(observations, records, units)
     copies = (f"{spec.baseline}#1", f"{spec.baseline}#2")
@@ -107,13 +111,13 @@ def analyse(
     broken = [floors[key] for key in sorted(primary) if key in floors and floors[key].broken]
 
     drafts = [
-        _draft(spec, found, name, metric, arm, floors.get((name, metric.name)))
+        _draft(spec, found, name, metric, arm, floors.get((name, metric.name)), names)
         for name in spec.experiments
         for metric in metrics[name]
         for arm in spec.runtimes
         if arm != spec.baseline
     ]
-    comparisons = _decided(spec, drafts, bool(broken))
+    comparisons = _decided(spec, drafts, bool(broken), names)
     watched = [
         found[name, metric.name, arm] for name in spec.experiments for metric in metrics[name] for arm in spec.runtimes
     ]
@@ -124,7 +128,7 @@ def analyse(
     return Analysis(
         summaries=tuple(describe.summarise(series) for series in watched),
         comparisons=comparisons,
-        caveats=_caveats(spec, drafts, flagged, drifts, broken, found),
+        caveats=_caveats(spec, drafts, flagged, drifts, broken, found, records, names),
         noise=tuple(floors.values()),
         outliers=flagged,
         drifts=drifts,
@@ -168,6 +172,7 @@ def _draft(
     metric: Metric,
     arm: str,
     floor: Noise | None,
+    names: Mapping[str, str],
 ) -> _Draft:
     mine, base = found[experiment, metric.name, arm], found[experiment, metric.name, spec.baseline]
     paired = pairs(mine, base)
@@ -181,31 +186,34 @@ def _draft(
         arm=arm,
         fit=fit,
         pairs=paired,
-        why_not="" if fit else _why_not(metric, mine, base, paired),
+        why_not="" if fit else _why_not(metric, mine, base, paired, names),
         floor=height,
         limiting=limiting_arm(mine, base) if metric.positive else None,
         p=verdict.p_value(fit, spec.margin, height) if fit else None,
     )
 
 
-def _why_not(metric: Metric, mine: Series, base: Series, paired: Sequence[Pair]) -> str:
+def _why_not(metric: Metric, mine: Series, base: Series, paired: Sequence[Pair], names: Mapping[str, str]) -> str:
     """Why there is no ratio, in words."""
     if not metric.positive:
         return "it may be 0 or negative, so a ratio means nothing"
     for series in (mine, base):
         if series.values:
             continue
+        name = names.get(series.arm, series.arm)
         if series.censored:
-            return f"under {series.arm} the tool found it too fast to tell in all {len(series.censored)} trials"
+            return f"under {name} the tool found it too fast to tell in all {len(series.censored)} trials"
         if series.failed:
-            return f"all {len(series.failed)} trials of {series.arm} failed"
-        return f"{series.arm} has no values"
+            return f"all {len(series.failed)} trials of {name} failed"
+        return f"{name} has no values"
     if not paired:
         return "no block has a value of both"
     return "some values are 0 or negative, so a ratio means nothing"
 
 
-def _decided(spec: CampaignSpec, drafts: Sequence[_Draft], broken: bool) -> tuple[Comparison, ...]:
+def _decided(
+    spec: CampaignSpec, drafts: Sequence[_Draft], broken: bool, names: Mapping[str, str]
+) -> tuple[Comparison, ...]:
     family = [i for i, d in enumerate(drafts) if d.metric.primary and d.p is not None]
     adjusted = dict(zip(family, verdict.holm([p for i in family if (p := drafts[i].p) is not None]), strict=True))
     found = []
@@ -219,7 +227,14 @@ def _decided(spec: CampaignSpec, drafts: Sequence[_Draft], broken: bool) -> tupl
             further = verdict.blocks_needed(d.fit, spec.margin, d.floor)
         why_not = "the A/A blocks differ, so the testbed is broken" if result is Verdict.WITHHELD else d.why_not
         words = verdict.sentence(
-            d.arm, spec.baseline, d.metric, result, d.fit, spec.margin, further=further, why_not=why_not
+            names.get(d.arm, d.arm),
+            names.get(spec.baseline, spec.baseline),
+            d.metric,
+            result,
+            d.fit,
+            spec.margin,
+            further=further,
+            why_not=why_not,
         )
         found.append(
             Comparison(
@@ -250,6 +265,8 @@ def _caveats(
     drifts: Sequence[Drift],
     broken: Sequence[Noise],
     found: Mapping[tuple[str, str, str], Series],
+    records: Sequence[Record],
+    names: Mapping[str, str],
 ) -> tuple[Caveat, ...]:
     caveats = [
         Caveat(
@@ -278,9 +295,9 @@ def _caveats(
         )
     for d in drafts:
         if d.metric.primary:
-            caveats += _about_one(spec, d, flagged, found)
+            caveats += _about_one(spec, d, flagged, found, records, names)
     caveats += [
-        Caveat(kind="drift", message=d.sentence() + ".", where=f"{d.experiment}/{d.metric}")
+        Caveat(kind="drift", message=d.sentence(names.get(d.arm, d.arm)) + ".", where=f"{d.experiment}/{d.metric}")
         for d in drifts
         if d.suspicious
     ]
@@ -288,18 +305,24 @@ def _caveats(
 
 
 def _about_one(
-    spec: CampaignSpec, d: _Draft, flagged: Sequence[Outlier], found: Mapping[tuple[str, str, str], Series]
+    spec: CampaignSpec,
+    d: _Draft,
+    flagged: Sequence[Outlier],
+    found: Mapping[tuple[str, str, str], Series],
+    records: Sequence[Record],
+    names: Mapping[str, str],
 ) -> list[Caveat]:
     where = f"{d.experiment}/{d.metric.name}"
     caveats = []
     for arm in (spec.baseline, d.arm):
-        series = found[d.experiment, d.metric.name, arm]
+        series, name = found[d.experiment, d.metric.name, arm], names.get(arm, arm)
         if series.failed:
             total = len(series.failed) + len(series.values) + len(series.censored)
             caveats.append(
                 Caveat(
                     kind="failed",
-                    message=f"{len(series.failed)} of {total} trials of {arm} failed; they are not in the estimate.",
+                    message=f"{len(series.failed)} of {total} {d.experiment} trials of {name} failed: they gave no "
+                    "value and are left out of its mean, median and ratio.",
                     where=where,
                 )
             )
@@ -307,11 +330,16 @@ def _about_one(
             caveats.append(
                 Caveat(
                     kind="censored",
-                    message=f"In {len(series.censored)} trials of {arm} the tool was too fast to tell: the true values "
-                    "are beyond what it can measure and are not in the estimate.",
+                    message=f"In {len(series.censored)} trials of {name} the tool was too fast to tell: the true "
+                    "values are beyond what it can measure and are left out of mean, median and ratio.",
                     where=where,
                 )
             )
+    if spec.design != "paper" and d.fit is not None:
+        mine_, base = (found[d.experiment, d.metric.name, arm] for arm in (d.arm, spec.baseline))
+        missing = left_out(mine_, base, [p.block for p in d.pairs], records, names)
+        if missing:
+            caveats.append(Caveat(kind="left out", message=missing, where=where))
     mine = [o for o in flagged if (o.experiment, o.metric) == (d.experiment, d.metric.name)]
     mine = [o for o in mine if o.arm in (d.arm, spec.baseline)]
     if mine and d.fit is not None:
@@ -325,7 +353,9 @@ def _about_one(
                 f"{_shown(interval.point, interval.low, interval.high)} without."
             )
         worst = sorted(mine, key=lambda o: -abs(o.z))[:LISTED]
-        listed = ", ".join(f"{o.trial} ({o.arm}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in worst)
+        listed = ", ".join(
+            f"{o.trial} ({names.get(o.arm, o.arm)}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in worst
+        )
         if len(mine) > LISTED:
             listed += f" and {len(mine) - LISTED} more"
         caveats.append(
@@ -336,6 +366,11 @@ def _about_one(
             )
         )
     return caveats
+
+
+def _told(outlier: Outlier, name: str) -> str:
+    cause = f", {outlier.cause}" if outlier.cause else ""
+    return f"{outlier.trial} ({name}, z {outlier.z:+.1f}{cause})"
 
 
 def _shown(point: float, low: float | None, high: float | None) -> str:

@@ -47,10 +47,11 @@ class Drift:
         """Whether a reader must be warned."""
         return self.p_value < ALPHA or self.halves_p < ALPHA or self.lag1 > 2.58 / math.sqrt(self.n)
 
-    def sentence(self) -> str:
+    def sentence(self, name: str = "") -> str:
+        """In words; ``name`` is what the arm is called."""
         by = f"× {self.halves:.3g}" if self.logarithmic else f"{self.halves:+.3g}"
         return (
-            f"{self.arm} moved during the campaign: second half against first {by} (p = {self.halves_p:.2g}), "
+            f"{name or self.arm} moved during the campaign: second half against first {by} (p = {self.halves_p:.2g}), "
             f"rank correlation with order {self.spearman:+.2f} (p = {self.p_value:.2g}), "
             f"neighbours correlate {self.lag1:+.2f}"
         )
