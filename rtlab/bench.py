@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtlab import facts, plan, plugins, probe_client, stats, store
-from rtlab.errors import HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
+from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
     CommandResult,
@@ -67,14 +67,19 @@ def choose_campaign(
     """The campaign to work on, and whether it is resumed: the unfinished one with the same digest, or a new one.
 
     Raises:
-        UsageError: an unfinished campaign with another spec is the newest and neither ``new`` nor ``resume`` was said.
+        UsageError: an unfinished campaign with another spec is the newest and neither ``new`` nor ``resume`` was said;
+            or the campaign to resume needs machines or runtimes that the testbed has not.
+        StoreError: the disk is full or nearly so, or the campaign is damaged or of a newer rtlab.
     """
+    if new and resume is not None:
+        raise UsageError("--new and --resume exclude each other.", remedy="Say one of them.")
     if resume is not None:
         campaign = store.find(parent, resume)
         if campaign.finished:
             raise UsageError(
                 f"{campaign.folder.name} is finished: there is nothing to resume.", remedy="Use `rtlab bench --new`."
             )
+        _require_machines(campaign, testbed)
         return campaign, True
     if not new:
         digest = store.spec_digest(spec, testbed.id)
@@ -90,7 +95,43 @@ def choose_campaign(
             )
     machines = tuple(m.name for m in testbed.machines)
     trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
+    _require_space(parent)
     return store.create(parent, spec, testbed, trials, durable=durable), False
+
+
+def _require_machines(campaign: Campaign, testbed: Testbed) -> None:
+    """Every machine that the plan names is there, with the runtimes that it is to run."""
+    _ = campaign.header  # StoreError when a newer rtlab made it
+    there = {m.name: m.runtimes for m in testbed.machines}
+    lacking = sorted(
+        {
+            f"{t.runtime} on {t.machine}"
+            for t in campaign.plan
+            if t.machine not in there or (there[t.machine] and t.runtime not in there[t.machine])
+        }
+    )
+    if lacking:
+        raise UsageError(
+            f"{campaign.folder.name} cannot go on here: its plan needs {', '.join(lacking)}, "
+            f"which this testbed has not.",
+            remedy="Make a testbed as it had one (`rtlab teardown`, `rtlab up`), or start afresh: rtlab bench --new",
+        )
+
+
+def _require_space(folder: Path) -> None:
+    """StoreError when another trial might not find room on the disk that holds the campaigns."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise StoreError(f"Cannot tell how much is free at {folder}: {error.strerror}.") from error
+    if free < KEEP_FREE_BYTES:
+        raise StoreError(
+            f"{folder} has only {format_bytes(free)} free; "
+            f"{format_bytes(KEEP_FREE_BYTES)} are needed before the next trial may start.",
+            remedy="Free some space and run `rtlab bench` again: it goes on where it stopped.",
+        )
 
 
 def pending(campaign: Campaign) -> tuple[Trial, ...]:
@@ -288,7 +329,8 @@ class Bench:
         trials = self.campaign.plan
         waiting = {t.number for t in pending(self.campaign)}
         begun = {t.block for t in trials if t.number not in waiting}
-        self._repeat(sorted({t.block for t in trials if t.number in waiting} & begun))
+        interrupted = sorted({t.block for t in trials if t.number in waiting} & begun)
+        self._repeat(interrupted, "was interrupted and is carried to its end")
 
     def _repeat_unusable_blocks(self) -> None:
         if self.spec.design == "paper":
@@ -296,9 +338,12 @@ class Bench:
         unusable = self._unusable_numbers()
         trials = self.campaign.plan
         replaced = {t.repeats for t in trials if t.repeats is not None}
-        self._repeat(sorted({t.block for t in trials if t.number in unusable and t.block not in replaced}))
+        self._repeat(
+            sorted({t.block for t in trials if t.number in unusable and t.block not in replaced}), "cannot be used"
+        )
 
-    def _repeat(self, blocks: Iterable[int]) -> None:
+    def _repeat(self, blocks: Iterable[int], otherwise: str) -> None:
+        """Plan the blocks anew, as far as the limit allows; what becomes of the others is said."""
         trials = self.campaign.plan
         limit = math.ceil(EXTRA_BLOCKS * max(self.spec.runs, _planned_blocks(trials)))
         for block in blocks:
@@ -307,7 +352,7 @@ class Bench:
                 self.notify(
                     Event(
                         stage="trial",
-                        message=f"block {block} cannot be used and the limit of {limit} repeated blocks is reached",
+                        message=f"block {block} {otherwise}: the limit of {limit} repeated blocks is reached",
                         level="warning",
                     )
                 )
@@ -334,7 +379,11 @@ class Bench:
     # ------------------------------------------------------------- one trial
 
     def _run(self, trial: Trial) -> None:
-        self._check_campaign_disk()
+        if not self.campaign.folder.is_dir():
+            raise StoreError(
+                f"{self.campaign.folder} is gone.", remedy="Put it back, or start afresh: rtlab bench --new"
+            )
+        _require_space(self.campaign.folder)
         began = time.monotonic()
         elsewhere_s = 0.0
         started_at = now()
@@ -377,15 +426,32 @@ class Bench:
         if answer is not None:
             self.pace.seen.setdefault((trial.experiment, trial.runtime), []).append(answer.elapsed_s)
         self._tell(record)
-        if answer is None and was_ready and self.spec.reboot != "never":
-            # It was lost in the middle of a trial: the next trial there begins with a reboot (a reset, if it hangs).
-            self._booted_for.pop(trial.machine, None)
-        elif answer is None:
-            # It did not come back: whatever comes next would fail as well. The campaign stays resumable.
-            raise MachineUnreachable(
-                f"Trial {trial.number} ({trial.key}) is stored as failed: {reason}",
-                remedy="`rtlab status` shows the machines, `rtlab up` starts them; then `rtlab bench` goes on.",
-            )
+        if answer is not None and not answer.timed_out:
+            return
+        if was_ready:
+            try:
+                self._recover(trial.machine)
+                return
+            except MachineUnreachable as error:
+                reason = error.message
+        # It did not come back: whatever comes next would fail as well. The campaign stays resumable.
+        raise MachineUnreachable(
+            f"Trial {trial.number} ({trial.key}) is stored as {record.outcome.value}: {reason}",
+            remedy="`rtlab status` shows the machines, `rtlab up` starts them; then `rtlab bench` goes on.",
+        )
+
+    def _recover(self, name: str) -> None:
+        """After a trial in which the machine was lost, or its probe did not end: nothing of it disturbs the next one.
+
+        Raises:
+            MachineUnreachable: the machine may not be rebooted, and does not answer.
+        """
+        self._drop_shell(name)
+        if self.spec.reboot != "never":
+            self._booted_for.pop(name, None)  # the next trial there begins with a reboot (a reset, if it hangs)
+            return
+        self.notify(Event(stage="ready", message="removing what the lost trial left", machine=name, level="warning"))
+        probe_client.clean(self._shell(name), self._machines[name], self.testbed.id)
 
     def _reboot_if_due(self, trial: Trial) -> bool:
         machine = self._machines[trial.machine]
@@ -413,8 +479,17 @@ class Bench:
         """
         began = time.monotonic()
         machine = self._machines[trial.machine]
+        lost = 0
         while True:
-            state = probe_client.ready(self._shell(machine.name), machine, trial.runtime)
+            try:
+                state = probe_client.ready(self._shell(machine.name), machine, trial.runtime)
+            except CommandFailed as error:
+                # A connection that was cut while nobody used it, or a probe that failed once.
+                lost += isinstance(error, MachineUnreachable)
+                if lost > 1:
+                    raise
+                self._drop_shell(machine.name)
+                state = probe_client.Readiness(boot_id=None, missing=(error.message,), blocking=True)
             waited = time.monotonic() - began
             if not state.missing:
                 return waited, state.boot_id
@@ -469,15 +544,6 @@ class Bench:
                 self.provider.wake(self.testbed, machine, self.state)
             except RtlabError as error:
                 self.notify(Event(stage="machines", message=error.message, machine=machine.name, level="warning"))
-
-    def _check_campaign_disk(self) -> None:
-        free = shutil.disk_usage(self.campaign.folder).free
-        if free < KEEP_FREE_BYTES:
-            raise StoreError(
-                f"{self.campaign.folder} has only {format_bytes(free)} free; "
-                f"{format_bytes(KEEP_FREE_BYTES)} are needed before the next trial may start.",
-                remedy="Free some space and run `rtlab bench` again: it goes on where it stopped.",
-            )
 
     # ------------------------------------------------------------- telling
 

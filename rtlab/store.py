@@ -21,6 +21,7 @@ Schema history: 1 (rtlab 0.1) first.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -221,10 +222,12 @@ class Campaign:
         return tuple(trials)
 
     def append_to_plan(self, trials: Iterable[Trial]) -> None:
-        """Add repeats at the end of the plan, durably, before they run."""
-        lines = [json.dumps(asdict(trial), sort_keys=True) for trial in trials]
-        if lines:
-            atomic.append_line(self.folder / "plan.jsonl", "\n".join(lines), 0o644)
+        """Add repeats at the end of the plan, durably, before they run: all of them or none."""
+        added = list(trials)
+        if added:
+            # Written anew rather than appended to: a kill must not leave half a block's repeats.
+            whole = [json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in (*self.plan, *added)]
+            atomic.write_bytes(self.folder / "plan.jsonl", "".join(whole).encode())
 
     @property
     def finished(self) -> bool:
@@ -400,9 +403,12 @@ class Campaign:
         return tuple(problems)
 
     def sweep(self) -> None:
-        """Remove temporary folders that a kill left behind; they never held an acknowledged trial."""
+        """Remove temporary files and folders that a kill left behind; they never held an acknowledged trial."""
         for leftover in (self.folder / "trials").glob(".*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
+        for file in (*self.folder.glob(".*.tmp"), *self.folder.glob("facts/*/.*.tmp")):
+            with contextlib.suppress(OSError):
+                file.unlink()
 
     def locked(self, purpose: str) -> AbstractContextManager[None]:
         """Hold the campaign's lock (raises Locked)."""

@@ -51,7 +51,8 @@ def command(
     rtlab bench --dry-run                  what would run, and how long it takes
 
     Ctrl-C, a crash or a lost machine cost at most the running trial: the same command goes on from there.
-    Exit status 0 when every block is complete, 4 when some could not be completed (the report counts them).
+    Exit status 0 when every block is complete, 4 when some could not be completed (the report counts them), 6 when
+    another rtlab is at work here (it is named), 130 when it was interrupted.
     """
     from rtlab import bench, plugins
     from rtlab import config as configuration
