@@ -20,11 +20,11 @@ from markupsafe import escape
 
 from rtlab import cli, plan, report, store
 from rtlab.errors import StoreError, Unsafe
-from rtlab.model import CampaignSpec, Level, Outcome, Testbed, Trial
-from rtlab.report import figures
+from rtlab.model import CampaignSpec, Level, Outcome, Record, Testbed, Trial
+from rtlab.report import causes, figures
 from rtlab.stats.describe import summarise
 from rtlab.stats.series import Series, Value
-from tests.conftest import make_record, make_spec, make_testbed
+from tests.conftest import make_record, make_spec, make_testbed, make_trial
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -563,3 +563,107 @@ def test_how_verdicts_are_decided_is_said_in_every_format(
         assert cli.run(["report", "--format", form]) == 0
         assert "(Holm)" in capsys.readouterr().out
     assert (campaign.folder / "report" / "index.html").read_text().count("(Holm)") == 1
+
+
+MEMORY = {"containers": [1, 3], "window_s": 10, "uptime_s": 0}
+CPU = {"work_mb": 512, "window_s": 10, "uptime_s": 0}
+
+
+def memory_files(pss_mib: float, cgroup_mib: float, fall_mib: float) -> dict[str, bytes]:
+    """Density readings on three exact lines."""
+    read = {"memory_bytes": dict.fromkeys(("total", "free", "active", "buffers", "cached"), 1 << 30)}
+    after = {**read, "memory_used_by_the_paper_bytes": 1 << 20}
+    slopes = {"pss_bytes": pss_mib, "cgroup_bytes": cgroup_mib, "available_fall_bytes": fall_mib}
+    steps = [{"containers": n} | {k: round(n * v * (1 << 20)) for k, v in slopes.items()} for n in (1, 3)]
+    measured = {"before": read, "after": after, "window_s": 10.0, "density": {"steps": steps}}
+    return {"probe.json": json.dumps({"measured": measured}).encode()}
+
+
+def cpu_files(cpu_s: float, cgroup_s: float | None) -> dict[str, bytes]:
+    times = {"cpu_times_s": dict.fromkeys(("user", "nice", "system", "idle", "iowait"), 1.0)}
+    work: dict[str, Any] = {"cpu_s": cpu_s, "startup_cpu_s": 0.1, "engine_cpu_s": 0.1}
+    if cgroup_s is not None:
+        work |= {"begin": {"cgroup_s": 1.0}, "end": {"cgroup_s": 1.0 + cgroup_s}}
+    return {
+        "probe.json": json.dumps({"measured": {"before": times, "after": times, "window_s": 10, "work": work}}).encode()
+    }
+
+
+def test_meters_that_disagree_are_named_with_their_values_and_agreement_is_noted(tmp_path: Path) -> None:
+    parameters = {"memory": MEMORY, "cpu": CPU}
+    campaign = make_campaign(tmp_path, experiments=("memory", "cpu"), parameters=parameters)
+    for trial in campaign.plan:
+        off = trial.arm == "gvisor"
+        memory = memory_files(20.0, 20.5, 25.0 if off else 21.0)
+        campaign.write_trial(make_record(trial), memory if trial.experiment == "memory" else cpu_files(2.0, 1.95))
+
+    built = report.build(campaign)
+
+    (caveat,) = [c for c in built.caveats if c.kind == "meters"]
+    assert "under gVisor: 20 MiB by PSS, 20.5 MiB by its cgroup, 25 MiB by the fall of MemAvailable" in caveat.message
+    assert "The fall of MemAvailable differs by +25 %, where 10 % are allowed" in caveat.message
+    notes = {t.number: t.notes[-1] for t in built.tables}
+    assert notes["IV"].endswith("disagree under gVisor: see the notes beside the verdicts.")
+    assert "agree within 10 %: runC 2 s by everything that the container needs, 1.95 s by its cgroup" in notes["III"]
+
+
+def test_a_second_meter_that_was_not_recorded_is_said_to_be_missing(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("cpu",), parameters={"cpu": CPU})
+    for trial in campaign.plan:
+        campaign.write_trial(make_record(trial), cpu_files(2.0, None))
+
+    notes = {t.number: t.notes[-1] for t in report.build(campaign).tables}
+
+    assert notes["III"].startswith("No second meter of CPU time")
+    assert "meter" not in notes["IV"]
+
+
+def test_an_unusual_value_stands_with_what_the_records_say_about_its_trial(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path, experiments=("boot",), runs=8)
+    for trial in campaign.plan:
+        files = boot_files(0.5 + trial.number / 1000)
+        record = make_record(trial, started_at=f"2026-11-23T10:{trial.number:02d}:00Z")
+        record = replace(record, ended_at=f"2026-11-23T10:{trial.number:02d}:30Z")
+        if (trial.block, trial.arm) == (4, "gvisor"):
+            files = boot_files(5.0)
+            messages = [
+                "veth1: entered promiscuous mode",
+                "CPU0: Core temperature above threshold, cpu clock throttled",
+            ]
+            document = json.loads(files["probe.json"])
+            document["context"] = {"steal_s": 4.5, "new_kernel_messages": [*messages, 7, None]}
+            files["probe.json"] = json.dumps(document).encode()
+            record = replace(record, waited_s=61.0)
+        campaign.write_trial(record, files)
+
+    built = report.build(campaign)
+
+    (outlier,) = [o for o in built.analysis.outliers if o.metric == "first_page_s"]
+    assert outlier.cause == (
+        "the machine took 61 s to get ready; 4.5 s of processor time stolen; "
+        "kernel: “CPU0: Core temperature above threshold, cpu clock throttled”"
+    )
+    assert any(outlier.cause in c.message for c in built.caveats if c.kind == "outliers")
+
+
+def test_resets_lost_machines_and_standstills_are_seen_from_the_trials_around() -> None:
+    def at(number: int, hour: int, **changes: Any) -> Record:
+        stamps = {"started_at": f"2026-11-23T{hour:02d}:00:00Z", "ended_at": f"2026-11-23T{hour:02d}:10:00Z"}
+        return make_record(make_trial(number, boot=1), **{**stamps, **changes})
+
+    quiet = [at(1, 10, rebooted=True), at(2, 10)]
+    assert causes.between(quiet, "block") == {}
+    lost = at(2, 10, outcome=Outcome.FAILED)
+    told = causes.between([quiet[0], lost, at(3, 10, rebooted=True), at(4, 13, boot_id="x")], "block")
+    assert set(told) == {3, 4}
+    assert told[3] == ["the machine was reset before it, out of turn", "trial 2 before it on the same boot failed"]
+    assert told[4] == ["the machine had rebooted by itself", "the campaign had stood still for 2.8 h"]
+
+
+@pytest.mark.parametrize("odd", [None, [], "x", 10**3999, {"steal_s": "x", "new_kernel_messages": {"a": 1}}, [[]]])
+def test_a_context_of_any_shape_gives_no_cause_and_no_crash(odd: Any) -> None:
+    record = make_record(started_at="yesterday", waited_s=None)
+
+    assert causes.during(record, {"context": odd}) == []
+    assert causes.during(record, {"context": {"steal_s": odd, "new_kernel_messages": odd}}) == []
+    assert causes.between([record, record], "never") == {}

@@ -24,6 +24,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
+from rtlab.report import causes, meters
 from rtlab.report.model import Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
@@ -71,12 +72,17 @@ def _built(campaign: Campaign) -> Report:
     observations: list[Observation] = []
     records: list[Record] = []
     attempts: list[Attempt] = []
-    causes: dict[int, str] = {}
+    happened: dict[int, list[str]] = {}
+    cpu: dict[str, list[tuple[float, float]]] = {}
     planned = {t.number: t for t in plan}
     for raw in campaign.raw_outputs():
         record = _kept(raw.record, planned)
         raw = replace(raw, record=record)
         found, reason = _parsed(raw, experiments, spec)
+        if told := causes.during(record, raw.probe):
+            happened[record.trial.number] = told
+        if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
+            cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
         observations += found
         if len(observations) > MOST_OBSERVATIONS:
             raise StoreError(f"{campaign.folder} has more than {MOST_OBSERVATIONS} values: too many for one report.")
@@ -95,8 +101,19 @@ def _built(campaign: Campaign) -> Report:
     attempts += [
         Attempt(trial=t, record=None, outcome="not run", reason="", folder="") for t in plan if t.number not in done
     ]
-    analysis = analyse(spec_known, observations, records, known, causes=causes, titles=titles)
-    caveats += [*_about_the_plan(plan, attempts, campaign.stopped), *_about_the_end(campaign), *analysis.caveats]
+    for number, before in causes.between(records, spec.reboot).items():
+        happened[number] = [*before, *happened.get(number, [])]
+    told_of = {number: "; ".join(told) for number, told in happened.items()}
+    analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles)
+    read = (
+        (meters.of_memory(analysis.summaries, spec.runtimes), "memory per idle container", "MiB", "memory", "IV"),
+        (meters.of_cpu(cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
+    )
+    measured = {s.experiment for s in analysis.summaries if s.n and (s.experiment, s.metric) in meters.FIRST}
+    disagreeing = [c for r, what, unit, where, _ in read for c in meters.caveats(r, what, unit, where, titles)]
+    found_in_plan = _about_the_plan(plan, attempts, campaign.stopped)
+    caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
+    notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     return Report(
@@ -113,7 +130,10 @@ def _built(campaign: Campaign) -> Report:
         observations=tuple(observations),
         analysis=analysis,
         caveats=tuple(caveats),
-        tables=tables.paper_tables(spec_known, analysis.summaries, observations, known, titles),
+        tables=tuple(
+            replace(table, notes=(*table.notes, notes[table.number])) if table.number in notes else table
+            for table in tables.paper_tables(spec_known, analysis.summaries, observations, known, titles)
+        ),
     )
 
 
