@@ -226,7 +226,7 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
             )
     if number == "II":
         size = parameters.get("size_mb")
-        if isinstance(size, int) and size < PAPER_FILE_MB:
+        if isinstance(size, int) and 0 < size < PAPER_FILE_MB:
             notes.append(f"A file of {size} MiB, smaller than the paper's 2 GB: not comparable with its figures.")
         notes.append(
             "A file smaller than twice the memory measures the page cache more than the disk; this holds for the "
@@ -242,13 +242,13 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
         )
         notes.append("Tables III-V of the paper look like single readings, not means: Table IV is in whole pages.")
         if over_window:
-            window = clean(str(parameters.get("window_s")))
+            window = _setting(parameters.get("window_s"))
             notes.append(
                 f"Here: the change over {window} s from the container's start, which is another quantity than the "
                 "paper's; the cells for values since boot say “not taken” (--design paper takes them)."
             )
         elif number in SINCE_BOOT:
-            uptime = clean(str(parameters.get("uptime_s")))
+            uptime = _setting(parameters.get("uptime_s"))
             notes.append(f"Here: since boot, read at {uptime} s of uptime; about 380 s would be the paper's.")
     if number == "IV":
         notes.append("The totals of the paper's two machines differ by 13 MB: they were not twins. MB are 10^6 bytes.")
@@ -258,13 +258,38 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
         )
     if number == "V":
         notes.append("System-wide counters, as printed in the paper; its page was fetched by one curl.")
+        notes += _about_the_page(parameters)
     if number == "IV":
-        at_uptime, after = parameters.get("uptime_s"), parameters.get("window_s")
-        when = f"{at_uptime} s of uptime" if at_uptime else f"{after} s after the container's start"
-        notes.append(f"Here: read once per trial, {clean(when)}.")
+        at_uptime, after = parameters.get("uptime_s"), _setting(parameters.get("window_s"))
+        when = f"{_setting(at_uptime)} s of uptime" if at_uptime else f"{after} s after the container's start"
+        notes.append(f"Here: read once per trial, {when}.")
     else:
         notes += [f"As measured: {note}." for note in sorted(noted - {NOT_TAKEN, CENSORED, ""})[:5]]
     return notes
+
+
+def _setting(value: Json) -> str:
+    """A number of a spec as text; what no setting of rtlab's can be is not known."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.15g}" if is_number and abs(value) < 1e15 else "not known"
+
+
+def _about_the_page(parameters: Mapping[str, Json]) -> list[str]:
+    """Where the page of Table V came from, and in which counters it is therefore found (see the probe)."""
+    gone = (
+        "The container that fetches the page is removed before the counters are read; what its virtual interface had "
+        "counted vanishes from the system-wide sum with it."
+    )
+    if parameters.get("url"):
+        return [
+            "Here the page came from the configured address: it counts as received where it entered the machine, and "
+            f"as sent once more on the engine's bridge, towards the container. {gone}"
+        ]
+    return [
+        f"Here the page ({_setting(parameters.get('page_bytes'))} bytes) came from a local mirror, a server on the machine itself at the engine's bridge: it "
+        "counts as sent, by the bridge towards the container, and not as received; the paper's came from outside and "
+        f"counts as received. {gone}"
+    ]
 
 
 # --------------------------------------------------------------------------- formats

@@ -159,3 +159,28 @@ def test_a_new_metric_finds_its_column_by_metric_paper_alone() -> None:
     found = tables.paper_tables(spec, [summary("other", "anything", "runc", [2.0])], [], {"other": (metric,)}, TITLES)
 
     assert found[0].rows[0].cells == (2.0,)
+
+
+def test_the_page_from_the_local_mirror_is_said_to_count_as_sent() -> None:
+    """Seen on a real machine (private dockerd, runC, page of 1 200 000 bytes): 1 204 234 sent, 3060 received."""
+    local = made([], parameters={"network": {"url": "", "page_bytes": 1_200_000, "window_s": 10}})["V"]
+    outside = made([], parameters={"network": {"url": "https://example.org/", "window_s": 10}})["V"]
+
+    (note,) = [n for n in local.notes if "local mirror" in n]
+    assert "page (1200000 bytes)" in note
+    assert "counts as sent" in note and "not as received" in note
+    assert "interface had counted vanishes" in note
+    (note,) = [n for n in outside.notes if "configured address" in n]
+    assert "counts as received where it entered" in note and "interface had counted vanishes" in note
+
+
+@pytest.mark.parametrize("odd", [10**5000, -(10**5000), True, "x" * 5000, [1], {}], ids=lambda odd: type(odd).__name__)
+def test_a_setting_that_cannot_be_one_is_not_known_and_swells_no_note(odd: Any) -> None:
+    settings = dict.fromkeys(("url", "page_bytes", "window_s", "uptime_s", "size_mb", "starts"), odd)
+
+    for parameters in (settings, settings | {"uptime_s": 0, "url": ""}):
+        found = made([], parameters=dict.fromkeys(METRICS, parameters))
+
+        notes = [n for t in found.values() for n in t.notes]
+        assert any("not known" in n for n in notes)
+        assert all(len(n) < 1000 for n in notes)

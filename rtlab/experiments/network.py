@@ -1,10 +1,12 @@
 """network (Table V): the machine's network counters around one page, then request-response time and transfer.
 
 The peer is native and local: a server of the probe's on the bridge's own address, so that nothing leaves the machine;
-an external page is fetched only when `url` names one. Counters are system-wide, as the paper prints them (loopback
-and virtual interfaces included). The metric on which a verdict is given is the time from one small request's arrival
-at the native peer to the next one's, over one kept connection: a whole request and response, on the machine's one
-clock.
+an external page is fetched only when `url` names one. Counters are system-wide, as the paper prints them: the sum over
+the interfaces that exist when they are read, loopback and virtual ones included. From the local mirror the page is
+therefore counted as *sent* (by the bridge, towards the container), not as received; and the container that fetched it
+is removed before the second reading, so that its own interface is gone from the sum with all that it had counted. The
+metric on which a verdict is given is the time from one small request's arrival at the native peer to the next one's,
+over one kept connection: a whole request and response, on the machine's one clock.
 """
 
 from __future__ import annotations
