@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlab import facts, plan, plugins, probe_client, stats, store
+from rtlab import facts, like, plan, plugins, probe_client, stats, store
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -188,6 +188,8 @@ class Bench:
         self._booted_for: dict[str, int] = {}
         self._awake: str | None = None
         self._quiet_cap_s = dict.fromkeys(self._machines, QUIET_CAP_S)
+        # Another campaign, whose machines are compared with these before the first trial (``--like``).
+        self.like: Campaign | None = None
         self._began = time.monotonic()
         self._last = ""
 
@@ -295,6 +297,10 @@ class Bench:
                 "The machines are not what they were when this campaign began:\n  " + "\n  ".join(changes),
                 remedy="Start a new campaign (rtlab bench --new), or say --accept-changes to go on with this one.",
             )
+        if self.like is not None:
+            for line in like.facts_differences(self.like, list(found.values())):
+                message = f"not as in {self.like.folder.name}: {line}"
+                self.notify(Event(stage="like", message=message, level="warning"))
         differences = facts.twin_differences(found)
         for difference in differences:
             self.notify(Event(stage="facts", message=f"the machines differ: {difference}", level="warning"))

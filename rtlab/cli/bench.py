@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rtlab.cli import console, settings
+
+if TYPE_CHECKING:
+    from rtlab.model import CampaignSpec, Testbed
+    from rtlab.store import Campaign
 
 
 def command(
@@ -32,6 +36,7 @@ def command(
         list[str] | None, typer.Option("--set", help="An experiment's parameter: io.size_mb=512. Repeatable.")
     ] = None,
     strict: Annotated[bool | None, typer.Option("--strict/--no-strict", help="Refuse machines that differ.")] = None,
+    like: Annotated[str, typer.Option(help="The spec and seed of this stored campaign again.")] = "",
     new: Annotated[bool, typer.Option("--new", help="Start a new campaign although one is unfinished.")] = False,
     resume: Annotated[str, typer.Option(help="Go on with this campaign.")] = "",
     accept_changes: Annotated[
@@ -48,6 +53,7 @@ def command(
     rtlab bench --runs 3 --experiments boot,io
     rtlab bench --runs 15 --design paper   the study to the letter: a reboot before every test
     rtlab bench --until 5% --max-hours 6   blocks are added until the ratios are that precise
+    rtlab bench --like CAMPAIGN            the same spec and seed again; says first what cannot be the same
     rtlab bench --dry-run                  what would run, and how long it takes
 
     Ctrl-C, a crash or a lost machine cost at most the running trial: the same command goes on from there.
@@ -82,8 +88,27 @@ def command(
         },
         experiments=settings.parameters(assignments or []),
     )
-    spec = configuration.campaign_spec(loaded, testbed)
-    if spec.until is None and (max_blocks is not None or max_hours is not None):
+    earlier = None
+    if like:
+        mine = {
+            "--runs": runs,
+            "--experiments": experiments,
+            "--runtimes": runtimes,
+            "--baseline": baseline,
+            "--design": design,
+            "--reboot": reboot,
+            "--seed": seed,
+            "--aa": aa,
+            "--margin": margin_percent,
+            "--until": until,
+            "--max-blocks": max_blocks,
+            "--max-hours": max_hours,
+            "--set": assignments,
+        }
+        earlier, spec = _like(like, testbed, [k for k, v in mine.items() if v not in (None, "", [])])
+    else:
+        spec = configuration.campaign_spec(loaded, testbed)
+    if not like and spec.until is None and (max_blocks is not None or max_hours is not None):
         raise UsageError("--max-blocks and --max-hours belong to --until.", remedy="For example: --until 5%")
     if dry_run:
         from rtlab.cli.plan import show
@@ -102,6 +127,7 @@ def command(
         )
         console.say(f"{'Resuming' if resumed else 'Campaign'} {campaign.folder.name} (seed {campaign.spec.seed})")
         session = bench.Bench(campaign, testbed, provider, state, notify)
+        session.like = earlier
         done = session.execute(strict=loaded.campaign.strict, accept_changes=accept_changes)
     if as_json:
         console.print_json(
@@ -123,3 +149,19 @@ def command(
         )
     if done.short_of_blocks:
         raise typer.Exit(4)
+
+
+def _like(name: str, testbed: Testbed, given: list[str]) -> tuple[Campaign, CampaignSpec]:
+    """The campaign to repeat and its spec for this testbed; says what cannot be the same."""
+    from rtlab import like, store
+    from rtlab.errors import UsageError
+
+    if given:
+        raise UsageError(
+            f"--like takes everything from the campaign; {', '.join(given)} would change it.",
+            remedy="Leave out one or the other.",
+        )
+    campaign = store.find(settings.campaigns_folder(), name)
+    spec = like.spec(campaign, testbed)
+    console.say_differences(campaign.folder.name, like.spec_differences(campaign, spec, testbed))
+    return campaign, spec

@@ -139,3 +139,13 @@ def confirm(question: str) -> bool:
         return False
     err.print(f"{escape(clean(question))} [bold]\\[y/N][/] ", end="")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def say_differences(campaign: str, differences: Sequence[str]) -> None:
+    """Name on stderr what cannot be as it was in a campaign that is to be done again."""
+    if not differences:
+        say(f"As in {campaign}; nothing known differs.")
+        return
+    say(f"As in {campaign}, but:")
+    for line in differences:
+        say(f"  {line}")

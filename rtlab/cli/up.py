@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from rtlab.cli import console, settings
+
+if TYPE_CHECKING:
+    from rtlab.config import TestbedSettings
 
 
 def command(
@@ -31,6 +34,9 @@ def command(
     box_sha256: Annotated[str, typer.Option(help="SHA-256 of the profile's cloud image, where none is pinned.")] = "",
     box: Annotated[str, typer.Option(help="Use this box file instead of building one.")] = "",
     scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
+    like: Annotated[
+        str, typer.Option(help="As the testbed of this stored campaign; other options still go first.")
+    ] = "",
     provision: Annotated[bool, typer.Option("--provision", help="Apply the roles again in any case.")] = False,
     config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the testbed, and what changed, as JSON.")] = False,
@@ -44,31 +50,32 @@ def command(
     rtlab up --provider local --runtimes runc,gvisor
                                                 this machine, beside whatever Docker it has
     rtlab up --provider static --inventory hosts.ini
+    rtlab up --like CAMPAIGN                    as a stored campaign's; says first what cannot be the same
 
     A second `up` changes nothing. After a failure or Ctrl-C, `up` goes on; `rtlab teardown` removes what was made.
     """
     from rtlab import testbed
 
-    wanted = settings.testbed(
-        config,
-        provider=provider,
-        profile=profile,
-        accel=accel,
-        machines=machines,
-        cpus=cpus,
-        memory_mb=memory_mb,
-        disk_gb=disk_gb,
-        runtimes=runtimes,
-        design=design,
-        inventory=inventory,
-        allow_reboot=allow_reboot,
-        kata_archive=kata_archive,
-        kata_sha256=kata_sha256,
-        box_sha256=box_sha256,
-        box=box,
-        scenario=scenario,
-    )
+    options: dict[str, Any] = {
+        "provider": provider,
+        "profile": profile,
+        "accel": accel,
+        "machines": machines,
+        "cpus": cpus,
+        "memory_mb": memory_mb,
+        "disk_gb": disk_gb,
+        "runtimes": runtimes,
+        "design": design,
+        "inventory": inventory,
+        "allow_reboot": allow_reboot,
+        "kata_archive": kata_archive,
+        "kata_sha256": kata_sha256,
+        "box_sha256": box_sha256,
+        "box": box,
+        "scenario": scenario,
+    }
     state = settings.state_folder()
+    wanted = _like(like, config, options) if like else settings.testbed(config, **options)
     with console.progress() as notify:
         done = testbed.up(wanted, state, notify, provision=provision)
     for runtime, why in done.unavailable.items():
@@ -93,3 +100,23 @@ def command(
     )
     changed = ", ".join(done.provisioned) or "nothing: everything was there already"
     console.say(f"Provisioned now: {changed}. Next: rtlab bench --runs 15")
+
+
+def _like(name: str, config: Path | None, options: dict[str, Any]) -> TestbedSettings:
+    """Settings as a stored campaign's testbed had them, options over them; says what cannot be the same."""
+    from rtlab import atomic, like, store
+
+    campaign = store.find(settings.campaigns_folder(), name)
+    stored = like.testbed_options(campaign)
+    scenario_text = stored.pop("scenario_text", None)
+    given = {k: v for k, v in options.items() if v not in (None, "")}
+    if given.get("provider", stored["provider"]) not in (stored["provider"], stored.get("backend")):
+        for key in ("accel", "backend", "machines"):  # they belong to the other provider
+            stored.pop(key, None)
+    elif scenario_text is not None and "scenario" not in given:
+        file = settings.state_folder().folder("like") / "scenario.toml"
+        atomic.write_bytes(file, scenario_text.encode(), 0o600)
+        given["scenario"] = str(file)
+    wanted = settings.testbed(config, **{**stored, **given})
+    console.say_differences(campaign.folder.name, like.testbed_differences(campaign, wanted))
+    return wanted
