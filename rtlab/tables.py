@@ -286,9 +286,9 @@ def _about_the_page(parameters: Mapping[str, Json]) -> list[str]:
             f"as sent once more on the engine's bridge, towards the container. {gone}"
         ]
     return [
-        f"Here the page ({_setting(parameters.get('page_bytes'))} bytes) came from a local mirror, a server on the machine itself at the engine's bridge: it "
-        "counts as sent, by the bridge towards the container, and not as received; the paper's came from outside and "
-        f"counts as received. {gone}"
+        f"Here the page ({_setting(parameters.get('page_bytes'))} bytes) came from a local mirror, a server on the "
+        "machine itself at the engine's bridge: it counts as sent, by the bridge towards the container, and not as "
+        f"received; the paper's came from outside and counts as received. {gone}"
     ]
 
 
