@@ -291,7 +291,11 @@ def _run(configuration: RunnerConfig, progress: _Progress, timeout_s: float) -> 
     finally:
         if not finished.is_set():
             cancelled.set()  # ansible-runner then kills the whole process group
-            worker.join(_END_S)
+            try:
+                worker.join(_END_S)
+            except KeyboardInterrupt:  # another Ctrl-C
+                worker.join(_END_S)
+                raise
     if timed_out:
         return "timeout"
     if crash:

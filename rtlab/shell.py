@@ -116,18 +116,20 @@ def run_checked(
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and everything in its group: SIGTERM, a short wait, SIGKILL."""
-    for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        try:
-            process.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            continue
-        if number == signal.SIGTERM:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-        return
+    """End a process and everything in its group: SIGTERM, a short wait, SIGKILL; at once when that is interrupted."""
+    try:
+        _signal_group(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE_S)
+    finally:  # also after another Ctrl-C
+        _signal_group(process, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_S)
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def append_to_log(log: Path, result: CommandResult) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -46,6 +50,39 @@ def test_a_time_out_ends_the_whole_group_and_is_a_result(tmp_path: Path) -> None
         time.sleep(0.1)
     else:
         pytest.fail("the grandchild lives on")
+
+
+def test_an_interrupted_end_is_an_end_at_once(tmp_path: Path) -> None:
+    """Ctrl-C twice while a program that ignores SIGTERM runs: it must not live on behind the user's back."""
+    (tmp_path / "stubborn.py").write_text(
+        textwrap.dedent("""
+            import os, signal, sys, time
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            open(sys.argv[1], "w").write(str(os.getpid()))
+            time.sleep(60)
+        """)
+    )
+    code = (
+        "import signal, sys; from rtlab.shell import run; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"run((sys.executable, {str(tmp_path / 'stubborn.py')!r}, sys.argv[1]), timeout_s=60)"
+    )
+    pid_file = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", code, str(pid_file)], stderr=subprocess.PIPE) as child:
+        for _ in range(200):
+            if pid_file.exists() and pid_file.read_text():
+                break
+            time.sleep(0.05)
+        program = int(pid_file.read_text())
+        child.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert "\tZ" not in _state(program)  # it ignores SIGTERM, and is given time
+        child.send_signal(signal.SIGINT)
+        child.wait(timeout=10)
+    for _ in range(20):
+        if "\tZ" in _state(program):
+            return
+        time.sleep(0.05)
+    pytest.fail("the program lives on")
 
 
 def _state(pid: int) -> str:

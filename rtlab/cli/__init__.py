@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import time
 from types import FrameType
 from typing import Any
 
@@ -90,8 +91,10 @@ def root(
 
 # What the process ends with after Ctrl-C, SIGTERM or SIGHUP, as after a shell's own command.
 INTERRUPTED = 130
-# The signals that came, in order. Typer turns a KeyboardInterrupt into a status, which a remote command can have too.
-_signals: list[int] = []
+# When signals came (monotonic seconds). Typer turns a KeyboardInterrupt into a status, which a remote command has too.
+_signals: list[float] = []
+# Ctrl-C again within this time of the last one is the same impatient hand; later, it cuts the cleaning up short.
+PATIENCE_S = 2.0
 
 
 def main() -> None:
@@ -153,7 +156,10 @@ def run(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM and SIGHUP end a command as Ctrl-C does: through the cleanup paths, which a second one cuts short."""
-    _signals.append(number)
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: through the cleanup paths, which a later one cuts short."""
+    moment = time.monotonic()
+    if _signals and moment - _signals[-1] < PATIENCE_S:
+        return
+    _signals.append(moment)
     raise KeyboardInterrupt
