@@ -667,3 +667,28 @@ def test_a_context_of_any_shape_gives_no_cause_and_no_crash(odd: Any) -> None:
     assert causes.during(record, {"context": odd}) == []
     assert causes.during(record, {"context": {"steal_s": odd, "new_kernel_messages": odd}}) == []
     assert causes.between([record, record], "never") == {}
+
+
+def test_the_table_of_ratios_has_the_floor_the_papers_value_and_the_metrics_own_words(tmp_path: Path) -> None:
+    bed = make_testbed()
+    bed = replace(bed, machines=(replace(bed.machines[0], runtimes=("runc", "kata")),))
+    campaign = make_campaign(tmp_path, bed, runtimes=("runc", "kata"))
+    fill(campaign)
+    extra: list[tuple[Trial, float]] = []
+    for block, arm, seconds in ((4, "runc#1", 0.5), (4, "runc#2", 0.55), (5, "runc#1", 0.55), (5, "runc#2", 0.52)):
+        number = len(campaign.plan) + len(extra) + 1
+        extra.append((make_trial(number, block=block, kind="aa", arm=arm), seconds))
+    campaign.append_to_plan([trial for trial, _ in extra])
+    for trial, seconds in extra:
+        campaign.write_trial(make_record(trial), boot_files(seconds))
+
+    figure = figures.figures(report.build(campaign))[0]
+
+    rows = {row[0]: dict(zip(figure.heads, row, strict=True)) for row in figure.rows}
+    # A/A: 0.55/0.50 and 0.52/0.55, geometric mean sqrt(1.04) = 1.0198. The paper's Table I: 3.707/0.633 = 5.856.
+    assert rows["boot: Kata"]["noise floor"] == "± 2.0 %"
+    assert rows["boot: Kata"]["the paper's"] == "5.86"
+    assert rows["boot: Kata"]["others'"] == "2.42 to 53.9"
+    assert rows["boot: Kata"]["ratio"] == "2.00"
+    assert rows["io: Kata"]["noise floor"] == "not measured"
+    assert rows["boot: Kata"]["verdict"] == "slower"

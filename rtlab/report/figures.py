@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtlab import paper, plots
-from rtlab.model import Comparison, Metric, Observation
+from rtlab.model import Comparison, Metric, Observation, Verdict
 from rtlab.report.model import Report
+from rtlab.stats import verdict
 from rtlab.units import format_number, from_base, to_base
 
 MOST_DOTS = 2000
@@ -123,20 +124,19 @@ def _forest(report: Report) -> Figure | None:
         rows.append(
             (
                 f"{c.experiment}: {report.titles[c.arm]}",
-                report.metric(c.experiment, c.metric).title,
                 str(len(c.blocks)),
                 format_number(c.ratio.point, 3),
                 _span(c.ratio.low, c.ratio.high),
                 "not measured" if noise is None else f"± {format_number(math.expm1(min(noise.floor, 20)) * 100, 2)} %",
                 format_number(papers, 3),
                 _range(theirs),
-                c.verdict.value,
+                _verdict(c, report.metric(c.experiment, c.metric)),
             )
         )
     baseline = report.titles[report.spec.baseline]
-    margin = format_number(report.spec.margin * 100, 2)
+    margin = f"{report.spec.margin * 100:g}"
     title = f"Ratio to {baseline} of each experiment's primary metric"
-    told = "; ".join(f"{row[0]} {row[3]} (95 % interval {row[4]})" for row in rows[:20])
+    told = "; ".join(f"{row[0]} {row[2]} (95 % interval {row[3]})" for row in rows[:20])
     caption = (
         f"{title}: dot and bar are the estimate and its 95 % interval, the grey band is the margin of ±{margin} %, a "
         "dotted box the noise floor of that ratio from A/A blocks"
@@ -151,7 +151,6 @@ def _forest(report: Report) -> Figure | None:
         caption=caption,
         heads=(
             "experiment: runtime",
-            "metric",
             "blocks",
             "ratio",
             "95 % interval",
@@ -163,6 +162,13 @@ def _forest(report: Report) -> Figure | None:
         rows=tuple(rows),
         in_csv=False,
     )
+
+
+def _verdict(c: Comparison, metric: Metric) -> str:
+    """The verdict in the metric's own words: memory is higher, not slower."""
+    if c.verdict in (Verdict.SLOWER, Verdict.FASTER) and c.ratio is not None:
+        return verdict.words(metric, above=c.ratio.point > 1)
+    return c.verdict.value
 
 
 def _about(p: paper.Published, c: Comparison) -> bool:
@@ -261,16 +267,7 @@ def _ecdf(report: Report, values: _Values) -> Figure | None:
         ),
         caption=f"{title}. One curve per runtime over every single start; dashed where first starts after a boot were "
         "timed apart. Starts within one trial are not independent: verdicts rest on blocks, not on this plot.",
-        heads=(
-            "runtime",
-            "starts",
-            "n",
-            "least (s)",
-            "lower quartile (s)",
-            "median (s)",
-            "upper quartile (s)",
-            "most (s)",
-        ),
+        heads=("runtime", "starts", "n", *(f"{head} (s)" for head in _QUARTILES)),
         rows=tuple(rows),
     )
 
@@ -316,11 +313,7 @@ def _dots(report: Report, values: _Values, name: str, metric: Metric) -> Figure 
         title=title,
         svg=plots.dots(key, shown, arms, f"{metric.title} ({unit})", words),
         caption=f"{title}: every observation a dot.{part}",
-        heads=(
-            "runtime",
-            "n",
-            *(f"{h} ({unit})" for h in ("least", "lower quartile", "median", "upper quartile", "most")),
-        ),
+        heads=("runtime", "n", *(f"{head} ({unit})" for head in _QUARTILES)),
         rows=tuple(rows),
     )
 
