@@ -196,13 +196,23 @@ def test_a_second_bench_names_the_first_one_and_has_its_own_status(tmp_path: Pat
     began = time.monotonic()
     second = rtlab(tmp_path, "bench", "--runs", "2")
     took = time.monotonic() - began
+    others = [rtlab(tmp_path, *words) for words in (("up", "--provider", "simulated"), ("teardown", "--yes"))]
     first.terminate()
     first.communicate(timeout=30)
 
     assert second.returncode == 6, second.stderr
     assert re.search(rf"in use by `rtlab bench`, process {first.pid}, since \d\d:\d\d:\d\d", second.stderr)
     assert took < 30
+    assert [(o.returncode, f"process {first.pid}" in o.stderr) for o in others] == [(6, True)] * 2
+    assert StateFolder(tmp_path / ".rtlab").testbed()
     assert campaign_of(tmp_path).spec.runs == 300
+
+
+def test_a_lock_that_a_dead_process_left_holds_nobody_up(tmp_path: Path) -> None:
+    """Its text names a process that lives (this one has taken over the number); nobody holds the lock itself."""
+    make(tmp_path)
+    (tmp_path / ".rtlab" / "lock").write_text(f"`rtlab bench`, process {os.getpid()}, since 03:04:05")
+    assert rtlab(tmp_path, "bench", "--runs", "1", "--experiments", "boot").returncode == 0
 
 
 def test_an_unfinished_campaign_with_other_settings_is_never_replaced_silently(tmp_path: Path) -> None:

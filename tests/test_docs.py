@@ -74,3 +74,10 @@ def test_the_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
     readme = (ROOT / "README.md").read_text()
     first = blocks(readme)[0][1].split("\n")
     assert [line for line in first if line] == ["make bench", "make test"]
+
+
+def test_every_test_that_the_table_of_faults_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "faults.md").read_text())
+    assert len(named) > 50
+    for file, name in named:
+        assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{file}::{name}"

@@ -128,7 +128,7 @@ def _say_interrupted() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit status (see docs/exit-codes in the reference)."""
+    """Run one command line and return its exit status (docs/faults.md lists them)."""
     command = get_command(app)
     try:
         status = command.main(arguments, prog_name="rtlab", standalone_mode=False)
