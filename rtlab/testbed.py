@@ -26,6 +26,7 @@ from rtlab.state import StateFolder
 # What the machine carries once the roles were applied: the digest of everything that they were given.
 STAMP = "provisioned.sha256"
 PROVISION_TIMEOUT_S = 3600.0
+GUEST_TRIES = 4  # as the role kata's own proof has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +37,14 @@ class Up:
         provisioned: Machines to which the roles were applied now; empty when everything was there already.
         changed: Machine -> how many tasks changed something, for those machines.
         unavailable: Runtime -> why it cannot run here, when the provider found that out (local machines only).
+        failed_proofs: What a proof said before a later try succeeded; kept with the testbed and every campaign.
     """
 
     testbed: Testbed
     provisioned: tuple[str, ...]
     changed: Mapping[str, int]
     unavailable: Mapping[str, str]
+    failed_proofs: tuple[str, ...]
 
 
 def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provision: bool = False) -> Up:
@@ -69,7 +72,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         testbed = _with_runtimes(testbed, settings, unavailable)
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
-            return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable)
+            return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())
         prepared = _prepare_images(pins, notify)
         variables = _variables(testbed, pins, settings, prepared)
         stamps = {m.name: _stamp(m, variables) for m in testbed.machines}
@@ -85,15 +88,20 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
                 timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
                 limit=waiting,
             ).changed
-        testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
-        _prove(provider, testbed, prepared.references, notify)
         for name in waiting:
             machine = testbed.machine(name)
             shell = provider.shell(machine)
             shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
             shell.close()
+        testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
         state.write_testbed(testbed)
-        return Up(testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable)
+        failed = _prove(provider, testbed, prepared.references, notify)
+        if failed:
+            testbed = replace(testbed, details={**testbed.details, "failed_proofs": list(failed)})
+            state.write_testbed(testbed)
+        return Up(
+            testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable, failed_proofs=tuple(failed)
+        )
 
 
 def _require_pins(pins: Profile, settings: TestbedSettings) -> None:
@@ -237,8 +245,13 @@ def _read_stamp(provider: Provider, machine: Machine) -> str:
         shell.close()
 
 
-def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], notify: Notify) -> None:
-    """Every runtime on every machine starts a container and is proved, machines side by side."""
+def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], notify: Notify) -> list[str]:
+    """Every runtime on every machine starts a container and is proved, machines side by side; the failed tries.
+
+    A guest inside an emulated machine takes longer to boot than Kata waits for its agent, about one time in eight
+    (more on a busy host): there, and only there, a runtime with guests is tried again.
+    """
+    failed: list[str] = []
 
     def prove_on(machine: Machine) -> None:
         shell = provider.shell(machine)
@@ -253,12 +266,23 @@ def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], 
                         fraction=number / len(machine.runtimes),
                     )
                 )
-                probe_client.prove(shell, machine, runtime, references, testbed.id)
+                slow = machine.level is Level.EMULATED and plugins.runtime(runtime).needs_kvm
+                for left in reversed(range(GUEST_TRIES if slow else 1)):
+                    try:
+                        probe_client.prove(shell, machine, runtime, references, testbed.id)
+                        break
+                    except HostUnfit as error:
+                        if not left:
+                            raise
+                        failed.append(error.message)
+                        message = f"{error.message} Trying again, {left} more."
+                        notify(Event(stage="prove", level="warning", message=message, machine=machine.name))
         finally:
             shell.close()
 
     with ThreadPoolExecutor(max_workers=max(1, len(testbed.machines))) as pool:
         list(pool.map(prove_on, testbed.machines))
+    return failed
 
 
 # --------------------------------------------------------------------------- teardown

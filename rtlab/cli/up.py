@@ -89,6 +89,7 @@ def command(
                 "provisioned": list(done.provisioned),
                 "changed": dict(done.changed),
                 "unavailable": dict(done.unavailable),
+                "failed_proofs": list(done.failed_proofs),
             }
         )
         return
