@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,3 +77,31 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     events: list[Event] = []
     download.fetch(str(served(tmp_path)), PIN, events.append, stage="box")
     assert events and events[-1].fraction == 1.0 and events[-1].stage == "box"
+
+
+def test_ctrl_c_in_a_download_leaves_no_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real SIGINT while bytes are still to come: the server is a pipe that is never closed."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from rtlab import download\n"
+        "print('begun', flush=True)\n"
+        "download.fetch(sys.argv[1], sys.argv[2], lambda event: None)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(pipe), PIN], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"begun\n"
+        with pipe.open("wb", buffering=0) as server:  # opens when the other side does
+            server.write(CONTENT[:100])
+            for _ in range(200):
+                if list(tmp_path.rglob("*.part")):
+                    break
+                time.sleep(0.02)
+            child.send_signal(signal.SIGINT)
+            _, err = child.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in err
+    assert not list(tmp_path.rglob("*.part"))
+    assert download.fetch(str(served(tmp_path)), PIN, ignore_events).read_bytes() == CONTENT

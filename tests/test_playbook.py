@@ -172,7 +172,9 @@ def test_interrupt_ends_every_process(tmp_path: Path) -> None:
     """Ctrl-C while a task runs: nothing of Ansible is left."""
     write_play(tmp_path, "    - name: Hang\n      ansible.builtin.command: sleep 72.25\n")
     program = (
-        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        # A test run in the background of a shell inherits SIGINT ignored.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path; import test_playbook as t\n"
         "t.run(Path(sys.argv[1]), Path(sys.argv[1], 'play.yml').read_text().split('tasks:\\n')[1])\n"
     )

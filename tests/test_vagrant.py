@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -271,6 +273,37 @@ def test_a_vagrant_that_hangs_is_ended_with_its_children(tmp_path: Path, monkeyp
         subprocess.run([sys.executable, "-c", "import time; time.sleep(0.05)"], check=True)
     assert gone
     assert "vagrant.log" in caught.value.remedy
+
+
+def test_ctrl_c_in_a_vagrant_call_ends_it_with_its_children(tmp_path: Path) -> None:
+    """A real SIGINT to rtlab while `vagrant up` runs."""
+    program = tmp_path / "bin" / "vagrant"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nsleep 124.25 &\necho $! >child\nwait\n")
+    program.chmod(0o755)
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; from rtlab.providers.vagrant import WatchedVagrant\n"
+        "folder = Path(sys.argv[1])\n"
+        "WatchedVagrant(folder, folder / 'vagrant.log', folder / 'home').up(provider='libvirt')\n"
+    )
+    environment = {**os.environ, "PATH": f"{program.parent}:/usr/bin:/bin"}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, env=environment
+    ) as caller:
+        for _ in range(500):
+            if (tmp_path / "child").exists() and (tmp_path / "child").read_text():
+                break
+            time.sleep(0.02)
+        caller.send_signal(signal.SIGINT)
+        _, err = caller.communicate(timeout=20)
+    assert b"KeyboardInterrupt" in err
+    status = Path(f"/proc/{int((tmp_path / 'child').read_text())}/status")
+    for _ in range(100):
+        if not status.exists() or "\nState:\tZ" in status.read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("a child of vagrant lives on")
 
 
 def test_a_failing_vagrant_s_words_are_in_the_error_and_in_the_log(
