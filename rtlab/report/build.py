@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from rtlab.model import (
     Trial,
 )
 from rtlab.report import causes, meters
+from rtlab.report.collection import no_collection
 from rtlab.report.model import Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
@@ -45,21 +44,8 @@ def build(campaign: Campaign) -> Report:
     Raises:
         StoreError: the campaign is damaged, or a raw file is not what was stored.
     """
-    with _no_collection():
+    with no_collection():
         return _built(campaign)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """A large campaign makes millions of objects that stay, none of them in a cycle: looking for cycles among them
-    again and again would take a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _built(campaign: Campaign) -> Report:

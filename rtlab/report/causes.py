@@ -38,9 +38,11 @@ def during(record: Record, probe: Mapping[str, Json]) -> list[str]:
     context = probe.get("context")
     if not isinstance(context, Mapping):
         return found
-    stolen, lasted = _number(context.get("steal_s")), _seconds(record.started_at, record.ended_at)
-    if stolen is not None and stolen >= STOLEN_S and lasted and stolen > STOLEN_SHARE * lasted:
-        found.append(f"{stolen:.1f} s of processor time stolen")
+    stolen = _number(context.get("steal_s"))
+    if stolen is not None and stolen >= STOLEN_S:
+        lasted = _seconds(record.started_at, record.ended_at)
+        if lasted and stolen > STOLEN_SHARE * lasted:
+            found.append(f"{stolen:.1f} s of processor time stolen")
     messages = context.get("new_kernel_messages")
     if isinstance(messages, list):
         trouble = [m for m in messages[:200] if isinstance(m, str) and _TROUBLE.search(m[:1000])]

@@ -16,6 +16,7 @@ from typing import Any
 from rtlab import atomic, page, tables
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
+from rtlab.report.collection import no_collection
 from rtlab.report.figures import figures, published_rows
 from rtlab.report.model import Report
 from rtlab.text import clean
@@ -30,6 +31,11 @@ def write(report: Report, folder: Path) -> tuple[Path, ...]:
         StoreError: the folder cannot be written; the raw files are untouched.
         Unsafe: a folder to write into is a link.
     """
+    with no_collection():
+        return _write(report, folder)
+
+
+def _write(report: Report, folder: Path) -> tuple[Path, ...]:
     drawn = figures(report)
     files: dict[str, str] = {
         "derived/estimates.json": _json(estimates(report)),
@@ -90,25 +96,30 @@ def observations_csv(report: Report) -> str:
 
 def _observations_csv(report: Report) -> Iterator[bytes]:
     """The same in parts: a large campaign's text never stands in memory as a whole."""
-    safe = cache(tables.csv_text)  # few different texts, a million times
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_OBSERVATION_COLUMNS)
+    field = cache(_csv_field)  # few different texts, a million times: csv.writer would look at each again
+    yield (",".join(_OBSERVATION_COLUMNS) + "\n").encode()
+    lines: list[str] = []
     trial: Trial | None = None
-    about: tuple[object, ...] = ()
+    about = ""
     level = report.testbed.level.value
-    for number, o in enumerate(report.observations, 1):
+    for o in report.observations:
         if o.trial is not trial:
             trial = t = o.trial
-            texts = [safe(x) for x in (t.experiment, t.arm, t.runtime, t.machine)]
-            about = (level, t.number, t.block, t.kind, *texts, t.boot)
+            texts = ",".join(field(x) for x in (t.experiment, t.arm, t.runtime, t.machine))
+            about = f"{field(level)},{t.number},{t.block},{t.kind},{texts},{t.boot}"
         value = "" if o.value is None else repr(o.value)
-        writer.writerow((*about, o.metric, o.index, value, o.unit, safe(o.note)))
-        if number % 10_000 == 0:
-            yield out.getvalue().encode()
-            out.seek(0)
-            out.truncate()
-    yield out.getvalue().encode()
+        lines.append(f"{about},{field(o.metric)},{o.index},{value},{field(o.unit)},{field(o.note)}\n")
+        if len(lines) == 10_000:
+            yield "".join(lines).encode()
+            lines.clear()
+    yield "".join(lines).encode()
+
+
+def _csv_field(text: str) -> str:
+    """One field as csv.writer writes it."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="").writerow(("", tables.csv_text(text)))
+    return out.getvalue()[1:]
 
 
 def estimates(report: Report) -> Json:
