@@ -7,6 +7,7 @@ error, never a question. No agent, no user configuration, no other keys than the
 from __future__ import annotations
 
 import contextlib
+import logging
 import shlex
 import socket
 import time
@@ -27,6 +28,9 @@ KEEPALIVE_S = 15
 _PIECE = 32768
 
 T = TypeVar("T")
+
+# What paramiko logs (a machine that reboots refuses connections) comes as an exception too: not onto the terminal.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class SSHShell:
