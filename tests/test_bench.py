@@ -155,6 +155,7 @@ def test_ctrl_c_in_a_terminal_gives_the_terminal_back(tmp_path: Path) -> None:
     settings = termios.tcgetattr(slave)
 
     def own_terminal() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
@@ -177,6 +178,7 @@ def test_ctrl_c_in_a_terminal_gives_the_terminal_back(tmp_path: Path) -> None:
     while select.select([master], [], [], 0.1)[0]:
         shown += os.read(master, 65536)
 
+    child.kill()  # nothing where it ended, as it should have
     assert child.wait(timeout=5) == 130
     assert b"Interrupted." in shown
     assert b"\x1b[?25l" in shown  # the live line hid the cursor
