@@ -692,3 +692,5 @@ def test_the_table_of_ratios_has_the_floor_the_papers_value_and_the_metrics_own_
     assert rows["boot: Kata"]["ratio"] == "2.00"
     assert rows["io: Kata"]["noise floor"] == "not measured"
     assert rows["boot: Kata"]["verdict"] == "slower"
+    drawn = {e.text for e in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")}
+    assert {"noise floor (A/A)", "the paper's", "published by others"} <= drawn
