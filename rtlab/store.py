@@ -141,6 +141,10 @@ def find(parent: Path, name: str | None = None) -> Campaign:
     """
     if name and (Path(name) / "campaign.json").is_file():
         return Campaign(Path(name))
+    if name and (Path(name) / "bagit.txt").is_file():  # what `rtlab pack` made, unpacked
+        inside = sorted((Path(name) / "data").glob("*/campaign.json"))
+        if len(inside) == 1:
+            return Campaign(inside[0].parent)
     known = sorted(p.parent for p in parent.glob("*/campaign.json"))
     if not known:
         raise StoreError(f"There is no campaign in {parent}.", remedy="Run `rtlab bench` first, or name a folder.")
@@ -456,6 +460,21 @@ def _all(descriptor: int, size: int) -> bytes:
     while len(content) < size and (part := os.read(descriptor, size + 1 - len(content))):
         content += part
     return content
+
+
+def read_file(path: Path) -> bytes:
+    """A regular file's content, as everything of a campaign is read: no links, no other kinds, no endless sizes."""
+    return _read(path, MAX_FILE_BYTES)
+
+
+def read_json(path: Path) -> Any:
+    """The same, parsed (StoreError when it is no JSON)."""
+    return _load_json(path)
+
+
+def folder_name(record: Record) -> str:
+    """The name of an attempt's folder below ``trials``."""
+    return _folder_name(record)
 
 
 def _load_json(path: Path) -> Any:

@@ -28,6 +28,7 @@ LEVELS = {
     "rtlab.plots": 2,
     "rtlab.paper": 2,
     "rtlab.facts": 2,
+    "rtlab.redaction": 2,
     "rtlab.simulation": 2,
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,

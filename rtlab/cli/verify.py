@@ -18,14 +18,15 @@ def command(
     \b
     rtlab verify
     rtlab verify campaigns/20261123T101500Z-campaign
+    rtlab verify 20261123T101500Z-campaign      an unpacked `rtlab pack`: the bag's manifest as well
 
     Exit status 0 when everything is unchanged, 1 otherwise.
     """
-    from rtlab import store
+    from rtlab import pack, store
     from rtlab.errors import StoreError
 
     found = store.find(settings.campaigns_folder(), campaign or None)
-    changed = found.changed_files()
+    changed = (*found.changed_files(), *pack.changed_in_bag(found.folder))
     count = len(found.trial_folders())
     if as_json:
         console.print_json({"campaign": str(found.folder), "trials": count, "changed": list(changed)})
@@ -37,4 +38,5 @@ def command(
             f"{found.folder.name}: {len(changed)} files are not what was stored:\n  " + "\n  ".join(changed[:20]),
             remedy="Get an unchanged copy of the campaign.",
         )
-    console.say(f"{found.folder.name}: all raw files of {count} trials are unchanged.")
+    bag = " The bag's manifest agrees." if pack.bag_of(found.folder) else ""
+    console.say(f"{found.folder.name}: all raw files of {count} trials are unchanged.{bag}")
