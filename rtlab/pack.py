@@ -50,7 +50,7 @@ TELLABLE = re.compile(
     r"(?:facts|testbed(?:\.machines|\.details)?|spec\.(?:images|parameters))(?:\.(?:\*|address|user|home|key_file|"
     r"known_hosts_file|netns|engine_socket|hostname|fqdn|machine_id|serial|network_interfaces|interfaces|mac|apt_sources|"
     r"proxy|environment|runtime_wiring|runtime_notes|unavailable_runtimes|reboots|scenario_name|scenario|kernel|reason|"
-    r"kernel_command_line|distribution|cpu|model|microcode|docker|runtimes|images|path|version|arguments|components|"
+    r"kernel_command_line|words|distribution|cpu|model|microcode|docker|runtimes|images|path|version|arguments|components|"
     r"security|timeline|engine_id))*"
 )
 

@@ -152,6 +152,11 @@ class Redaction:
         """The part of a value that its rule lets leave; WITHHELD for what it does not."""
         if rule is ANY:
             return self.anything(value)
+        if rule is KERNEL_LINE and isinstance(value, str):
+            words = value[:4096].split()
+            known = [word for word in words if KERNEL_WORD.fullmatch(word)]
+            self.withheld[f"{path}.words"] += len(words) - len(known)
+            return self.text(" ".join(known))
         if isinstance(rule, Mapping):
             return self._fields(value, rule, path)
         if isinstance(rule, list):
@@ -163,7 +168,7 @@ class Redaction:
             return value
         if isinstance(value, int | float):
             return value if rule is NUMBER else self._withhold(path)
-        if rule is NUMBER or not isinstance(value, str) or not rule.fullmatch(value):
+        if rule in (NUMBER, KERNEL_LINE) or not isinstance(value, str) or not rule.fullmatch(value):
             return self._withhold(path)
         return self.text(value)
 
@@ -298,15 +303,14 @@ PROGRAM = re.compile(r"/(?:usr|opt|bin|sbin|lib)/[A-Za-z0-9._/+-]{1,100}")
 ARGUMENT = re.compile(r"--?[a-z][a-z0-9-]{0,40}(?:=[A-Za-z0-9._-]{0,40})?")
 IMAGE = re.compile(r"(?:[a-z0-9_-]+/)*[a-z0-9._-]+(?::[A-Za-z0-9._-]{1,60})?(?:@sha256:[0-9a-f]{64})?")
 SCENARIO = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{0,100000}")
-_KERNEL_WORDS = (
-    "quiet|ro|rw|splash|nosmt|nokaslr|(?:console|mitigations|panic|clocksource|tsc|idle|isolcpus|nohz|nohz_full|rcu_nocbs|"
-    "transparent_hugepage|hugepages|hugepagesz|default_hugepagesz|intel_iommu|amd_iommu|iommu|intel_pstate|"
-    "intel_idle.max_cstate|processor.max_cstate|cpufreq.default_governor|cgroup_enable|cgroup_no_v1|swapaccount|"
-    "systemd.unified_cgroup_hierarchy|maxcpus|nr_cpus|mem|kvm[\\w.-]*)=[A-Za-z0-9,._-]{0,40}"
+KERNEL_WORD = re.compile(
+    r"quiet|ro|rw|splash|nosmt|nokaslr|nomodule|(?:console|mitigations|panic|psi|clocksource|tsc|idle|isolcpus|nohz|nohz_full|"
+    r"rcu_nocbs|transparent_hugepage|hugepages|hugepagesz|default_hugepagesz|intel_iommu|amd_iommu|iommu|swiotlb|"
+    r"intel_pstate|intel_idle\.max_cstate|processor\.max_cstate|cpufreq\.default_governor|cgroup_enable|cgroup_no_v1|"
+    r"swapaccount|systemd\.unified_cgroup_hierarchy|net\.ifnames|maxcpus|nr_cpus|mem|kvm[\w.-]*)=[A-Za-z0-9,._-]{0,60}"
 )
-KERNEL_LINE = re.compile(rf"(?:(?:{_KERNEL_WORDS})(?: |$))*")
-
-
+# A text whose words leave one by one.
+KERNEL_LINE: Any = object()
 # Numbers, texts and lists of them; every text is searched.
 ANY: Any = object()
 
@@ -368,7 +372,12 @@ DETAILS: Mapping[Any, Any] = {
     "memory_mb": NUMBER,
     "disk_gb": NUMBER,
     "disk_cache": WORD,
-    "box": {"name": WORD, "version": VERSION, "sha256": HEX, "provisioned": NUMBER},
+    "box": {
+        "name": re.compile(r"(?:rtlab-[0-9a-f]{8}/)?[a-z0-9.-]{1,60}"),
+        "version": VERSION,
+        "sha256": HEX,
+        "provisioned": NUMBER,
+    },
     "libvirt_version": VERSION,
     "qemu_version": VERSION,
     "virtualbox_version": VERSION,

@@ -253,6 +253,15 @@ def test_what_names_nobody_stays(text: str) -> None:
     assert Redaction(["root", "localhost", "kata", "wolperdinger"], ["node1", "local"]).text(text) == text
 
 
+def test_of_a_kernels_command_line_only_known_words_leave() -> None:
+    redaction = Redaction([])
+    line = "mitigations=auto,nosmt quiet root=/dev/vda1 secret-flag=1 console=ttyS0 ip=1.2.3.4 jdoe=x"
+    left = redaction.facts({"kernel_command_line": line})
+    assert left == {"kernel_command_line": "mitigations=auto,nosmt quiet console=ttyS0"}
+    assert redaction.withheld["facts.kernel_command_line.words"] == 4
+    assert redaction.facts({"kernel_command_line": 7}) == {}
+
+
 def test_a_name_is_replaced_as_a_word_only_and_whatever_its_case() -> None:
     redaction = Redaction(["ann"])
     assert redaction.text("Ann annotates /ann/ planned") == "[name] annotates /[name]/ planned"
