@@ -48,6 +48,11 @@ def testbed_differences(campaign: Campaign, settings: TestbedSettings) -> tuple[
     """
     wanted = testbed_options(campaign)
     lines = list(_version(campaign))
+    if settings.provider != "vagrant" and (made := {k: wanted[k] for k in HARDWARE if k in wanted}):
+        # Only Vagrant's machines are made to measure: what the settings say of hardware is nobody's elsewhere.
+        wanted = {k: v for k, v in wanted.items() if k not in (*HARDWARE, "machines")}
+        there = ", ".join(f"{k} {clean(str(v))[:40]}" for k, v in made.items())
+        lines.append(f"hardware: what {settings.provider} has here, {there} there")
     for key, there in wanted.items():
         if key == "scenario_text":
             continue

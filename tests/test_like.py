@@ -94,7 +94,10 @@ def test_another_provider_and_other_versions_are_named(tmp_path: Path) -> None:
     lines = like.testbed_differences(campaign, settings)
     assert "provider: local here, vagrant there" in lines
     assert any(line.startswith("rtlab:") and "0.0.9 there" in line for line in lines)
-    assert "cpus: 4 here, 3 there" in lines
+    assert any(line.startswith("hardware: what local has here") and "cpus 3" in line for line in lines)
+    assert not any("cpus: 4" in line for line in lines)  # no machine here has these: they are defaults
+    lines = like.testbed_differences(campaign, TestbedSettings(provider="vagrant", backend="libvirt", cpus=4))
+    assert "cpus: 4 here, 3 there" in lines and any(line.startswith("box: built again") for line in lines)
 
     bed = make_testbed(details={"images": {"httpd": "other:2", "tools": "t:1"}})
     lines = like.spec_differences(campaign, like.spec(campaign, bed), bed)
