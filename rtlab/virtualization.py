@@ -22,6 +22,7 @@ from pathlib import Path
 
 from rtlab import shell
 from rtlab.errors import CommandFailed
+from rtlab.model import Level
 
 DEVICE = "/dev/kvm"
 LOAD_ADDRESS = 0x7C00  # where firmware puts a boot sector
@@ -50,6 +51,22 @@ class Proof:
 
     usable: bool
     reason: str
+
+
+def level(cpuinfo: str, detected: str) -> Level:
+    """Metal, somebody's guest, or an emulated machine: the CPU says so on x86; elsewhere systemd knows.
+
+    Args:
+        cpuinfo: The machine's /proc/cpuinfo.
+        detected: What its ``systemd-detect-virt --vm`` prints; empty where there is none.
+    """
+    if re.search(r"^model name\s*:.*\bTCG\b", cpuinfo, re.M) or detected == "qemu":
+        return Level.EMULATED  # systemd calls a guest of QEMU's "kvm" unless its CPU is emulated
+    if re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M):
+        return Level.GUEST
+    if re.search(r"^flags\s*:", cpuinfo, re.M) is None and detected not in ("none", ""):
+        return Level.GUEST
+    return Level.METAL
 
 
 def prove(qemu: str = "") -> Proof:

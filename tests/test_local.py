@@ -10,7 +10,7 @@ import pytest
 from rtlab import atomic, profile, virtualization
 from rtlab.engine import Programs
 from rtlab.errors import HostUnfit, UsageError
-from rtlab.model import Level, Machine, Testbed, ignore_events
+from rtlab.model import Machine, Testbed, ignore_events
 from rtlab.providers import local
 from rtlab.state import StateFolder
 
@@ -143,16 +143,3 @@ def test_teardown_of_nothing_is_nothing(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / ".rtlab")
     assert local.PROVIDER.teardown("0badcafe", state, ignore_events) == ()
     assert local.PROVIDER.leftovers("0badcafe", state) == ()
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "level"),
-    [
-        # "QEMU TCG CPU version 2.5+" is what QEMU's emulated maximum CPU calls itself (target/i386/cpu.c).
-        ("model name\t: QEMU TCG CPU version 2.5+\nflags\t\t: fpu svm hypervisor\n", Level.EMULATED),
-        ("model name\t: Intel(R) Xeon(R)\nflags\t\t: fpu vmx hypervisor lahf_lm\n", Level.GUEST),
-        ("model name\t: AMD EPYC 7543\nflags\t\t: fpu svm lahf_lm\n", Level.METAL),
-    ],
-)
-def test_what_this_machine_is(cpuinfo: str, level: Level) -> None:
-    assert local.level(cpuinfo) is level

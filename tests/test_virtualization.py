@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtlab import virtualization
+from rtlab.model import Level
 
 QEMU = shutil.which("qemu-system-x86_64")
 
@@ -65,3 +66,21 @@ def test_a_node_that_is_not_kvm_proves_nothing() -> None:
 
     assert outcome == "Inappropriate ioctl"
     assert "Cannot run" in virtualization._outcome(shell_argv=("/no/such/program",), timeout_s=5)
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "detected", "level"),
+    [
+        # "QEMU TCG CPU version 2.5+" is what QEMU's emulated maximum CPU calls itself (target/i386/cpu.c).
+        ("model name\t: QEMU TCG CPU version 2.5+\nflags\t\t: fpu svm hypervisor\n", "", Level.EMULATED),
+        # systemd-detect-virt(1): "qemu: QEMU software virtualization, without KVM".
+        ("model name\t: AMD EPYC\nflags\t\t: fpu svm hypervisor\n", "qemu", Level.EMULATED),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", "qemu", Level.EMULATED),
+        ("model name\t: Intel(R) Xeon(R)\nflags\t\t: fpu vmx hypervisor lahf_lm\n", "kvm", Level.GUEST),
+        ("model name\t: AMD EPYC 7543\nflags\t\t: fpu svm lahf_lm\n", "none", Level.METAL),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", "kvm", Level.GUEST),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", "none", Level.METAL),
+    ],
+)
+def test_what_a_machine_is(cpuinfo: str, detected: str, level: Level) -> None:
+    assert virtualization.level(cpuinfo, detected) is level

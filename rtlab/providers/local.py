@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, engine, images, plugins
+from rtlab import atomic, engine, images, plugins, virtualization
 from rtlab.config import TestbedSettings
 from rtlab.engine import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
@@ -392,21 +392,11 @@ def check_rights(status: str | None = None, mounts: str | None = None, euid: int
         )
 
 
-def level(cpuinfo: str | None = None) -> Level:
-    """Metal, somebody's guest, or an emulated machine: the CPU says so on x86; elsewhere systemd knows.
-
-    Args:
-        cpuinfo: For tests; otherwise this machine's.
-    """
-    text = cpuinfo if cpuinfo is not None else Path("/proc/cpuinfo").read_text(errors="replace")
-    if re.search(r"^model name\s*:.*\bTCG\b", text, re.M):
-        return Level.EMULATED
-    if re.search(r"^flags\s*:.*\bhypervisor\b", text, re.M):
-        return Level.GUEST
-    if re.search(r"^flags\s*:", text, re.M) is None and engine.find("systemd-detect-virt"):
-        said = run((engine.find("systemd-detect-virt"), "--vm"), timeout_s=10).text().strip()
-        return Level.METAL if said in ("none", "") else Level.GUEST
-    return Level.METAL
+def level() -> Level:
+    """What this machine is."""
+    program = engine.find("systemd-detect-virt")
+    said = run((program, "--vm"), timeout_s=10).text().strip() if program else ""
+    return virtualization.level(Path("/proc/cpuinfo").read_text(errors="replace"), said)
 
 
 def machine_of(private: Engine, programs: Programs, data: Path) -> Machine:

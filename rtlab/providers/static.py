@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import shell
+from rtlab import shell, virtualization
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
@@ -57,7 +57,7 @@ class StaticProvider:
                         f"{machine.user} is not root on {name} and `sudo -n` does not work: {sudo.tail(2)}",
                         remedy=f"Let {machine.user} use sudo there without a password, or log in as root.",
                     )
-                level = Level.METAL if _on_metal(connection) else Level.GUEST
+                level = _level(connection)
             machines.append(replace(machine, level=level))
         return Testbed(
             id=testbed_id,
@@ -151,10 +151,11 @@ def boot_id(machine: Machine) -> str:
     return result.text().strip()
 
 
-def _on_metal(connection: SSHShell) -> bool:
-    """Whether the machine's CPU does not say that a hypervisor runs it."""
-    result = connection.run(("grep", "-c", "-w", "hypervisor", "/proc/cpuinfo"), timeout_s=30, root=False)
-    return result.text().strip() == "0"
+def _level(connection: SSHShell) -> Level:
+    """What the machine says it is; without systemd only its CPU says it."""
+    cpuinfo = connection.run(("cat", "/proc/cpuinfo"), timeout_s=30, root=False).text()
+    detected = connection.run(("systemd-detect-virt", "--vm"), timeout_s=30, root=False).text().strip()
+    return virtualization.level(cpuinfo, detected)
 
 
 def read_inventory(path: Path | None) -> dict[str, Mapping[str, Any]]:
