@@ -208,6 +208,28 @@ def test_status_tells_the_truth_quickly(campaign: Path, folder: Path) -> None:
     assert time.monotonic() - began < 20
 
 
+def test_the_same_machines_by_an_inventory_are_measured_and_left_alone(
+    testbed: dict[str, Any], campaign: Path, tmp_path: Path
+) -> None:
+    """The static provider: nothing is installed, nothing rebooted, and it is seen that they are emulated."""
+    lines = [
+        f"{m['name']} ansible_host={m['address']} ansible_user={m['user']} ansible_ssh_private_key_file={m['key_file']}"
+        f" rtlab_known_hosts={m['known_hosts_file']}"
+        for m in testbed["machines"]
+    ]
+    (tmp_path / "inventory").write_text("\n".join(lines) + "\n")
+    words = ("--provider", "static", "--inventory", "inventory", "--profile", "debian-12", "--runtimes", "runc,gvisor")
+    up = json.loads(rtlab("up", *words, "--json", cwd=tmp_path, timeout_s=1800))
+    assert [m["level"] for m in up["testbed"]["machines"]] == ["emulated", "emulated"]
+    reduced = ("--experiments", "boot", "--set", "boot.starts=1", "--set", "boot.cli_starts=1")
+    done = json.loads(rtlab("bench", "--runs", "1", *reduced, "--json", cwd=tmp_path, timeout_s=1200))
+    records = [json.loads(f.read_text()) for f in sorted(Path(done["campaign"]).glob("trials/*/record.json"))]
+    assert [(r["outcome"], r["rebooted"]) for r in records] == [("ok", False)] * 2
+    rtlab("teardown", cwd=tmp_path, timeout_s=120)
+    still = rtlab("ssh", testbed["machines"][0]["name"], "--", "true", cwd=campaign.parents[1], timeout_s=120)
+    assert still == ""
+
+
 def test_teardown_leaves_nothing_and_works_twice(campaign: Path, folder: Path, before: dict[str, Any]) -> None:
     rtlab("teardown", cwd=folder, timeout_s=600)
 
