@@ -23,8 +23,10 @@ from rtlab.shell import OUTPUT_CAP_BYTES
 from rtlab.state import now
 
 CONNECT_TIMEOUT_S = 20.0
-# TCP and SSH keep-alives notice a machine that vanished within about this long.
 KEEPALIVE_S = 15
+# A machine whose kernel acknowledges nothing for this long has vanished or hangs. Left to itself TCP tries for a
+# quarter of an hour; emulated machines on a busy host stand still for some seconds at most.
+VANISHED_AFTER_S = 90
 _PIECE = 32768
 
 T = TypeVar("T")
@@ -168,6 +170,8 @@ class SSHShell:
         transport = client.get_transport()
         assert transport is not None
         transport.set_keepalive(KEEPALIVE_S)
+        assert isinstance(transport.sock, socket.socket)
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, VANISHED_AFTER_S * 1000)
         return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rtlab import ssh
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
 from rtlab.model import Machine, ignore_events
@@ -29,10 +31,12 @@ pytestmark = [
 
 
 class Sshd:
-    """A real sshd in the foreground on a free port of 127.0.0.1, with keys of its own."""
+    """A real sshd in the foreground on a free port, with keys of its own; in a network namespace if one is named."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", netns: str = "") -> None:
         self.folder = folder
+        self.address = address
+        self.within = ("ip", "netns", "exec", netns) if netns else ()
         os.makedirs("/run/sshd", exist_ok=True)  # its privilege separation folder; made by the init script elsewhere
         for name in ("host", "client", "other"):
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
@@ -46,12 +50,12 @@ class Sshd:
 
     def remember(self, key: str) -> None:
         public = (self.folder / f"{key}.pub").read_text()
-        self.known_hosts.write_text(f"[127.0.0.1]:{self.port} {public}")
+        self.known_hosts.write_text(f"[{self.address}]:{self.port} {public}")
 
     def start(self) -> None:
         options = {
             "Port": self.port,
-            "ListenAddress": "127.0.0.1",
+            "ListenAddress": self.address,
             "HostKey": self.folder / "host",
             "AuthorizedKeysFile": self.folder / "authorized_keys",
             "PidFile": "none",
@@ -61,11 +65,11 @@ class Sshd:
         }
         words = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
         self.process = subprocess.Popen(
-            ["/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL
+            [*self.within, "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL
         )
         for _ in range(100):
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                if probe.connect_ex((self.address, self.port)) == 0:
                     return
             time.sleep(0.05)
         raise AssertionError("sshd does not listen")
@@ -77,7 +81,7 @@ class Sshd:
     def machine(self) -> Machine:
         return Machine(
             name="node1",
-            address="127.0.0.1",
+            address=self.address,
             port=self.port,
             user="root",
             key_file=str(self.folder / "client"),
@@ -171,6 +175,39 @@ def test_a_connection_cut_in_a_command_is_reported_and_the_next_one_connects_ane
         shell.run(("sleep", "20"), timeout_s=30)
 
     assert shell.run(("echo", "again"), timeout_s=10).stdout == b"again\n"
+
+
+def test_a_machine_that_vanishes_is_noticed_though_tcp_would_go_on_trying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with a guest that hung: no answer, no refusal, and the kernel's own limit is a quarter of an hour."""
+    monkeypatch.setattr(ssh, "KEEPALIVE_S", 1)
+    monkeypatch.setattr(ssh, "VANISHED_AFTER_S", 3)
+    name = f"rtlab-t{os.getpid()}"
+    steps = (
+        f"netns add {name}",
+        f"link add {name[-13:]} type veth peer name eth0 netns {name}",
+        f"addr add 10.231.77.1/30 dev {name[-13:]}",
+        f"link set {name[-13:]} up",
+        f"-n {name} addr add 10.231.77.2/30 dev eth0",
+        f"-n {name} link set eth0 up",
+    )
+    try:
+        for step in steps:
+            subprocess.run(["ip", *step.split()], check=True)
+        server = Sshd(tmp_path, "10.231.77.2", name)
+        with contextlib.closing(SSHShell(server.machine())) as connection:
+            assert connection.run(("true",), timeout_s=10).ok
+            threading.Timer(0.5, subprocess.run, ([*["ip", "-n"], name, *["link", "set", "eth0", "down"]],)).start()
+            began = time.monotonic()
+            with pytest.raises(MachineUnreachable, match="lost"):
+                connection.run(("sleep", "60"), timeout_s=60)
+            assert time.monotonic() - began < 20
+        os.kill(_session_of(server.process.pid), 9)  # it hears of nothing either
+        server.stop()
+    finally:
+        subprocess.run(["ip", "link", "delete", name[-13:]], check=False)
+        subprocess.run(["ip", "netns", "delete", name], check=False)
 
 
 def _session_of(pid: int) -> int:
