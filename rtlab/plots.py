@@ -1,4 +1,4 @@
-"""Plots as SVG text, the same bytes for the same input. Pure; matplotlib is used without any global state.
+"""Plots as SVG text and PDF, the same bytes for the same input. Pure; matplotlib is used without any global state.
 
 Lines and text are drawn in ``currentColor``, so that a page in light or dark colours shows them in its own; arms differ
 by colour and by the shape of their marks.
@@ -32,6 +32,7 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "rtlab",
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
     "text.parse_math": False,  # a stranger's name with a dollar sign is no formula
     "font.family": "sans-serif",
     "font.size": 10,
@@ -46,6 +47,7 @@ _SETTINGS: dict[Any, Any] = {
 # A curve of so many steps cannot be told from the whole.
 MOST_STEPS = 1000
 _MOST_LOG = 20.0
+_PDF_METADATA = {"CreationDate": None, "Creator": None, "Producer": None}
 _METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
@@ -103,7 +105,22 @@ class Interval:
     others: tuple[float, ...] = ()
 
 
-def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words: Words) -> str:
+class Plot(str):
+    """A plot: its text is the SVG that stands in a page, and ``pdf`` gives the same drawing for a paper."""
+
+    __slots__ = ("figure",)
+    figure: Figure
+
+    def pdf(self) -> bytes:
+        """With its fonts embedded, and without the moment at which it was made."""
+        out = io.BytesIO()
+        with matplotlib.rc_context(_SETTINGS), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            self.figure.savefig(out, format="pdf", metadata=_PDF_METADATA)
+        return out.getvalue()
+
+
+def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words: Words) -> Plot:
     """Every trial a dot, by order of execution; ``name`` keeps the ids of several plots in one page apart."""
     with matplotlib.rc_context(_SETTINGS):
         figure, axes = _figure(7.2, 2.9)
@@ -132,10 +149,10 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words
         axes.set_ylabel(_label(axis))
         if values:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
-        return _svg(figure, name, words)
+        return _plot(figure, name, words)
 
 
-def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> str:
+def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> Plot:
     """Empirical distribution functions: the share of values up to x, one curve per runtime."""
     with matplotlib.rc_context(_SETTINGS):
         figure, axes = _figure(7.2, 3.2)
@@ -170,7 +187,7 @@ def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> str:
         axes.set_ylabel("share of starts")
         if ends:
             axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
-        return _svg(figure, name, words)
+        return _plot(figure, name, words)
 
 
 def _steps(values: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -181,7 +198,7 @@ def _steps(values: Sequence[float]) -> tuple[list[float], list[float]]:
     return [ordered[0], *(ordered[i] for i in places)], [0.0, *((i + 1) / n for i in places)]
 
 
-def forest(name: str, lines: Sequence[Interval], margin: float, words: Words) -> str:
+def forest(name: str, lines: Sequence[Interval], margin: float, words: Words) -> Plot:
     """Ratios to the baseline with their intervals; the margin as a band, the noise floor as a dotted box per line, the
     paper's value as an open diamond and others' published values as crosses."""
     with matplotlib.rc_context(_SETTINGS):
@@ -258,7 +275,7 @@ def forest(name: str, lines: Sequence[Interval], margin: float, words: Words) ->
         once = dict(zip(reversed(labels), reversed(handles), strict=True))
         kept = [label for label in dict.fromkeys(labels) if not label.startswith("_")]
         figure.legend([once[k] for k in kept], kept, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-        return _svg(figure, name, words)
+        return _plot(figure, name, words)
 
 
 def _round_ratios(low: float, high: float) -> list[float]:
@@ -293,7 +310,7 @@ def _label(text: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown  # matplotlib hides labels that begin with _
 
 
-def _svg(figure: Figure, name: str, words: Words) -> str:
+def _plot(figure: Figure, name: str, words: Words) -> Plot:
     figure.supxlabel(clean(words.where)[:120], x=0.01, ha="left", fontsize=9, fontweight="bold")
     out = io.StringIO()
     with warnings.catch_warnings():
@@ -305,7 +322,9 @@ def _svg(figure: Figure, name: str, words: Words) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = text.replace(_INK, "currentColor")
     prefix = re.sub("[^a-z0-9]+", "-", name.lower())
-    return _named(_own_ids(text, prefix), prefix, words)
+    plot = Plot(_named(_own_ids(text, prefix), prefix, words))
+    plot.figure = figure
+    return plot
 
 
 def _named(text: str, prefix: str, words: Words) -> str:

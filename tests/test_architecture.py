@@ -25,6 +25,7 @@ LEVELS = {
     "rtlab.plan": 2,
     "rtlab.stats": 2,
     "rtlab.tables": 2,
+    "rtlab.latex": 2,
     "rtlab.plots": 2,
     "rtlab.paper": 2,
     "rtlab.facts": 2,
@@ -42,6 +43,7 @@ ORCHESTRATION = {
     "rtlab.report",
     "rtlab.compare",
     "rtlab.doctor",
+    "rtlab.exports",
     "rtlab.choice",
     "rtlab.forecast",
     "rtlab.like",
@@ -54,6 +56,7 @@ HOMES = {
     "vagrant": {"rtlab.providers.vagrant"},
     "jinja2": {"rtlab.page"},
     "pycdlib": {"rtlab.seed"},
+    "pyarrow": {"rtlab.exports.parquet"},
 }
 
 

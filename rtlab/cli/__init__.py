@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what a campaign would run, and how long it takes."),
     "compare": ("compare", "What changed between two campaigns, beyond noise or not."),
     "verify": ("verify", "Check that a campaign's raw files are unchanged."),
+    "export": ("export", "Give a campaign to other tools: hyperfine, pyperf, Bencher, LaTeX …"),
     "pack": ("pack", "Make an archive of a campaign that is fit to publish."),
     "box": ("box", "Build Vagrant boxes from distribution packages or cloud images."),
 }

@@ -19,6 +19,7 @@ FORMATS = ("terminal", "markdown", "csv", "json")
 def command(
     campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
     output: Annotated[str, typer.Option("--format", help=f"What stdout gets: {', '.join(FORMATS)}.")] = "terminal",
+    pdf: Annotated[bool, typer.Option("--pdf", help="The plots as PDF too, in report/plots.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Tables I-V beside the paper's values, verdicts and plots of a campaign, from its raw files alone.
@@ -29,8 +30,8 @@ def command(
     rtlab report --json | jq '.comparisons[] | .sentence'
 
     It also writes, below the campaign's folder, report/index.html (everything: plots, provenance, the list of all
-    trials), report/tables.{md,csv,json}, report/plots/*.svg, derived/observations.csv and derived/estimates.json. These
-    may be deleted: another `rtlab report` makes the same again, byte for byte.
+    trials), report/tables.{md,csv,json,tex}, report/plots/*.svg, derived/observations.csv and derived/estimates.json.
+    These may be deleted: another `rtlab report` makes the same again, byte for byte.
     """
     from rtlab import report as reports
     from rtlab import store, tables
@@ -40,7 +41,7 @@ def command(
         raise UsageError(f"--format takes {', '.join(FORMATS)}, not {chosen[:40]!r}.")
     found = store.find(settings.campaigns_folder(), campaign or None)
     built = reports.build(found)
-    reports.write(built, found.folder)
+    reports.write(built, found.folder, pdf=pdf)
     if chosen == "json":
         console.print_json(reports.as_json(built))
     elif chosen == "csv":

@@ -38,7 +38,7 @@ class Figure:
 
     name: str
     title: str
-    svg: str
+    svg: plots.Plot
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, page, tables
+from rtlab import atomic, latex, page, tables
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
 from rtlab.report.collection import no_collection
@@ -24,25 +24,32 @@ from rtlab.text import clean
 OBSERVATIONS = "derived/observations.csv"
 
 
-def write(report: Report, folder: Path) -> tuple[Path, ...]:
+def write(report: Report, folder: Path, *, pdf: bool = False) -> tuple[Path, ...]:
     """Write ``derived/`` and ``report/`` below the campaign's folder, each file atomically; returns them.
+
+    Args:
+        pdf: The plots as PDF too, beside the SVGs.
 
     Raises:
         StoreError: the folder cannot be written; the raw files are untouched.
         Unsafe: a folder to write into is a link.
     """
     with no_collection():
-        return _write(report, folder)
+        return _write(report, folder, pdf)
 
 
-def _write(report: Report, folder: Path) -> tuple[Path, ...]:
+def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
     drawn = figures(report)
-    files: dict[str, str] = {
+    files: dict[str, str | bytes] = {
         "derived/estimates.json": _json(estimates(report)),
         "report/tables.md": markdown(report),
         "report/tables.csv": tables.as_csv(report.tables, report.testbed.level.value),
         "report/tables.json": _json(as_json(report)),
+        "report/tables.tex": latex.document(
+            report.tables, report.name, report.where, report.meaning, report.meaningless
+        ),
         **{f"report/plots/{figure.name}.svg": _alone(figure.svg) for figure in drawn},
+        **{f"report/plots/{figure.name}.pdf": figure.svg.pdf() for figure in drawn if pdf},
         "report/index.html": page.render(report, drawn, published_rows(report)),
     }
     for name in ("derived", "report", "report/plots"):
@@ -51,8 +58,8 @@ def _write(report: Report, folder: Path) -> tuple[Path, ...]:
             raise Unsafe(f"{folder / name} is a link: nothing was written.", remedy=f"Remove it: rm {folder / name}")
         atomic.make_folder(folder / name)
     atomic.write_bytes(folder / OBSERVATIONS, _observations_csv(report))
-    for name, text in files.items():
-        atomic.write_bytes(folder / name, text.encode())
+    for name, content in files.items():
+        atomic.write_bytes(folder / name, content if isinstance(content, bytes) else content.encode())
     return tuple(folder / name for name in (OBSERVATIONS, *files))
 
 

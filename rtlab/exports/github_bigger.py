@@ -1,0 +1,11 @@
+"""github-action-benchmark, tool customBiggerIsBetter."""
+
+from __future__ import annotations
+
+from rtlab.exports.github import entries
+from rtlab.report.model import Report
+
+
+def export(report: Report, runtime: str) -> bytes:
+    """Raises UsageError when no metric has that direction."""
+    return entries(report, "higher")

@@ -1,0 +1,11 @@
+"""Tables I-V for a paper."""
+
+from __future__ import annotations
+
+from rtlab import latex
+from rtlab.report.model import Report
+
+
+def export(report: Report, runtime: str) -> bytes:
+    """The same as report/tables.tex."""
+    return latex.document(report.tables, report.name, report.where, report.meaning, report.meaningless).encode()
