@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -56,7 +57,9 @@ class Pace:
     def remaining_s(self, trials: Sequence[Trial]) -> float:
         """Seconds that these trials will take, reboots included."""
         boots = len({(t.machine, t.boot) for t in trials}) if self.spec.reboot != "never" else 0
-        return sum(self.trial_s(t) for t in trials) + boots * self.reboot_s()
+        like = {(t.experiment, t.runtime): t for t in trials}
+        counted = Counter((t.experiment, t.runtime) for t in trials)
+        return sum(self.trial_s(like[kind]) * number for kind, number in counted.items()) + boots * self.reboot_s()
 
     def learn(self, campaign: Campaign) -> None:
         """Take what an earlier campaign's trials took, where the experiment had the same parameters on the same level.

@@ -177,6 +177,7 @@ class Campaign:
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
         self.durable = durable
+        self._plan: tuple[tuple[int, int, int], tuple[Trial, ...]] | None = None
 
     # ------------------------------------------------------------- what was planned
 
@@ -213,8 +214,18 @@ class Campaign:
 
     @property
     def plan(self) -> tuple[Trial, ...]:
-        """Every planned trial in order, repeats included."""
+        """Every planned trial in order, repeats included. Read again only when the file is another one."""
         file = self.folder / "plan.jsonl"
+        try:
+            found = file.stat()
+        except OSError:
+            return self._read_plan(file)  # which says what is wrong
+        state = (found.st_ino, found.st_mtime_ns, found.st_size)
+        if self._plan is None or self._plan[0] != state:
+            self._plan = (state, self._read_plan(file))
+        return self._plan[1]
+
+    def _read_plan(self, file: Path) -> tuple[Trial, ...]:
         trials = []
         lines = _read(file, MAX_PLAN_BYTES).splitlines()
         for number, line in enumerate(lines, 1):
