@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -56,8 +57,12 @@ def _no_events() -> None:
 
 
 def running(text: str) -> bool:
-    """Whether a process with this in its command line exists (but for pgrep itself)."""
-    return subprocess.run(["pgrep", "-f", text], capture_output=True, check=False).returncode == 0
+    """Whether a process with this in its command line exists."""
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in file.read_bytes().replace(b"\0", b" "):
+                return True
+    return False
 
 
 WRITE = """
