@@ -18,7 +18,7 @@ import pytest
 from rtlab import profile, virtualization
 from rtlab.box.catalogue import Box
 from rtlab.config import TestbedSettings
-from rtlab.errors import CommandFailed, HostUnfit, UsageError
+from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
 from rtlab.model import ignore_events
 from rtlab.providers import Resource, vagrant
 from rtlab.state import StateFolder
@@ -232,7 +232,14 @@ def test_an_intention_that_came_to_nothing_is_gone(backend: PretendedLibvirt, st
 # --------------------------------------------------------------------------- in use
 
 
-def test_status_rest_and_wake(backend: PretendedLibvirt, state: StateFolder) -> None:
+def test_status_rest_and_wake(backend: PretendedLibvirt, state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks: list[str] = []
+
+    def set_clock(machine: Any) -> None:
+        clocks.append(machine.name)
+        raise MachineUnreachable("It hangs.")  # what comes next finds that out
+
+    monkeypatch.setattr(vagrant, "set_clock", set_clock)
     machines = [SimpleNamespace(name=n, address="192.168.130.1", port=22) for n in ("node1", "node2", "node3")]
     bed: Any = SimpleNamespace(id=ID, details={"backend": "libvirt"}, machines=machines)
     backend.machine_states = {"node1": "running", "node2": "paused"}
@@ -242,6 +249,7 @@ def test_status_rest_and_wake(backend: PretendedLibvirt, state: StateFolder) -> 
         vagrant.PROVIDER.rest(bed, machine, state)  # type: ignore[arg-type]
         vagrant.PROVIDER.wake(bed, machine, state)  # type: ignore[arg-type]
     assert backend.calls == [("pause", f"rtlab-{ID}-node1"), ("resume", f"rtlab-{ID}-node2")]
+    assert clocks == ["node2"], "only of the one that had rested"
 
 
 # --------------------------------------------------------------------------- the watchdog

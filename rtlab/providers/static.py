@@ -29,6 +29,7 @@ from rtlab.state import StateFolder, now
 NAME_LIMIT = 63
 # A machine that reboots is asked again this often (seconds).
 REBOOT_POLL_S = 3.0
+ANSWER_TIMEOUT_S = 30
 
 
 class StaticProvider:
@@ -145,17 +146,27 @@ def reboot_over_ssh(machine: Machine, timeout_s: float) -> str:
 def boot_id(machine: Machine) -> str:
     """The machine's boot id now (MachineUnreachable when it does not answer)."""
     with contextlib.closing(SSHShell(machine)) as connection:
-        result = connection.run(("cat", "/proc/sys/kernel/random/boot_id"), timeout_s=30, root=False)
+        result = connection.run(("cat", "/proc/sys/kernel/random/boot_id"), timeout_s=ANSWER_TIMEOUT_S, root=False)
     if not result.ok:
         raise MachineUnreachable(f"{machine.name} does not tell its boot id: {result.tail(2)}")
     return result.text().strip()
 
 
+def set_clock(machine: Machine) -> None:
+    """Set the machine's clock to this one's, to a second (MachineUnreachable when it does not answer).
+
+    Trials are timed by the monotonic clock; certificates, package indexes and logs need the other.
+    """
+    with contextlib.closing(SSHShell(machine)) as connection:
+        connection.run(("true",), timeout_s=ANSWER_TIMEOUT_S, root=False)  # connected first: that takes a while
+        connection.run(("date", "--utc", f"--set=@{time.time():.3f}"), timeout_s=ANSWER_TIMEOUT_S)
+
+
 def _level(connection: SSHShell) -> Level:
     """What the machine says it is; without systemd only its CPU says it."""
-    cpuinfo = connection.run(("cat", "/proc/cpuinfo"), timeout_s=30, root=False).text()
-    detected = connection.run(("systemd-detect-virt", "--vm"), timeout_s=30, root=False).text().strip()
-    return virtualization.level(cpuinfo, detected)
+    cpuinfo = connection.run(("cat", "/proc/cpuinfo"), timeout_s=ANSWER_TIMEOUT_S, root=False).text()
+    detected = connection.run(("systemd-detect-virt", "--vm"), timeout_s=ANSWER_TIMEOUT_S, root=False)
+    return virtualization.level(cpuinfo, detected.text().strip())
 
 
 def read_inventory(path: Path | None) -> dict[str, Mapping[str, Any]]:

@@ -30,7 +30,7 @@ from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabErro
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Resource, libvirt, virtualbox
-from rtlab.providers.static import boot_id, reboot_over_ssh
+from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
 from rtlab.shell import run
 from rtlab.ssh import SSHShell
 from rtlab.state import StateFolder, now
@@ -133,8 +133,11 @@ class VagrantProvider:
         written = _written(state, testbed_id)
         if written is not None:
             _refuse_changes(written, backend, hardware, settings.machines)
+            testbed = _testbed(written, testbed_id, profile, settings, state)
+            if _reachable(_module(backend)):
+                for machine in testbed.machines:  # a campaign that was killed leaves some at rest
+                    self.wake(testbed, machine, state)
             if _all_running(_module(backend), testbed_id, written):
-                testbed = _testbed(written, testbed_id, profile, settings, state)
                 with contextlib.suppress(MachineUnreachable):
                     _wait_for_answers(testbed.machines, 20.0)
                     return testbed
@@ -299,6 +302,9 @@ class VagrantProvider:
         module = _module(str(testbed.details["backend"]))
         if module.states(testbed.id).get(machine.name) == "paused":
             module.resume(f"rtlab-{testbed.id}-{machine.name}", _log(state))
+            # Its clock stood still meanwhile. One that does not answer now is found out by what comes next.
+            with contextlib.suppress(MachineUnreachable):
+                set_clock(machine)
 
     # ------------------------------------------------------------- teardown
 

@@ -12,7 +12,7 @@ import pytest
 
 from rtlab import profile
 from rtlab.config import TestbedSettings
-from rtlab.model import Level, Testbed, ignore_events
+from rtlab.model import Level, Machine, Testbed, ignore_events
 from rtlab.providers import libvirt
 from rtlab.providers.static import boot_id
 from rtlab.providers.vagrant import PROVIDER
@@ -65,12 +65,30 @@ def test_the_machine_has_nested_kvm_sudo_and_only_its_own_host_key(testbed: Test
     assert names == ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub"]
 
 
-def test_rest_and_wake(testbed: Testbed, state: StateFolder) -> None:
+def behind_s(machine: Machine) -> float:
+    """By how many seconds the machine's clock is behind this one's (SSH makes it up to a second or two too large)."""
+    with contextlib.closing(PROVIDER.shell(machine)) as shell:
+        shell.run(("true",), timeout_s=60)
+        return time.time() - float(shell.run(("date", "+%s.%N"), timeout_s=60).text())
+
+
+def test_a_machine_that_rested_wakes_with_the_right_time(testbed: Testbed, state: StateFolder) -> None:
     machine = testbed.machines[0]
     PROVIDER.rest(testbed, machine, state)
     assert libvirt.states(testbed.id) == {"node1": "paused"}
+    time.sleep(20)
+    libvirt.resume(f"rtlab-{testbed.id}-node1", state.folder("logs") / "test.log")
+    assert behind_s(machine) > 15, "its clock stands still while it rests"
+    PROVIDER.rest(testbed, machine, state)
     PROVIDER.wake(testbed, machine, state)
-    assert boot_id(machine)
+    assert abs(behind_s(machine)) < 5
+
+
+def test_up_wakes_what_a_killed_campaign_left_at_rest(testbed: Testbed, state: StateFolder) -> None:
+    before = boot_id(testbed.machines[0])
+    PROVIDER.rest(testbed, testbed.machines[0], state)
+    assert PROVIDER.up(SETTINGS, PINS, testbed.id, state, ignore_events) == testbed
+    assert libvirt.states(testbed.id) == {"node1": "running"} and boot_id(testbed.machines[0]) == before
 
 
 def test_a_reboot_is_proved_by_the_boot_id(testbed: Testbed, state: StateFolder) -> None:

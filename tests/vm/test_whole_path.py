@@ -42,9 +42,10 @@ REDUCED = (
 def rtlab(*words: str, cwd: Path, timeout_s: float, status: int = 0) -> str:
     """Run one command; its stdout. Prints how long it took: CI shows the time of each stage."""
     began = time.monotonic()
-    done = subprocess.run([*RTLAB, *words], cwd=cwd, stdout=subprocess.PIPE, text=True, timeout=timeout_s, check=False)
+    done = subprocess.run([*RTLAB, *words], cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
+    print(done.stderr, file=sys.stderr)
     print(f"--- rtlab {' '.join(words[:3])}: {time.monotonic() - began:.0f} s, status {done.returncode}", flush=True)
-    assert done.returncode == status, done.stdout[-2000:]
+    assert done.returncode == status, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
     return done.stdout
 
 
@@ -221,7 +222,7 @@ def test_the_same_machines_by_an_inventory_are_measured_and_left_alone(
     words = ("--provider", "static", "--inventory", "inventory", "--profile", "debian-12", "--runtimes", "runc,gvisor")
     up = json.loads(rtlab("up", *words, "--json", cwd=tmp_path, timeout_s=1800))
     assert [m["level"] for m in up["testbed"]["machines"]] == ["emulated", "emulated"]
-    reduced = ("--experiments", "boot", "--set", "boot.starts=1", "--set", "boot.cli_starts=1")
+    reduced = ("--experiments", "boot", "--set", "boot.starts=2", "--set", "boot.cli_starts=1")
     done = json.loads(rtlab("bench", "--runs", "1", *reduced, "--json", cwd=tmp_path, timeout_s=1200))
     records = [json.loads(f.read_text()) for f in sorted(Path(done["campaign"]).glob("trials/*/record.json"))]
     assert [(r["outcome"], r["rebooted"]) for r in records] == [("ok", False)] * 2
