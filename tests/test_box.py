@@ -41,6 +41,13 @@ def build(image: Path, sha256: str, backend: box.Backend = "libvirt", **more: ob
 # --------------------------------------------------------------------------- cloud image -> box
 
 
+def unpack(archive: tarfile.TarFile, folder: Path) -> None:
+    """All files of a box. Not by extractall: Debian 12's own Python lacks the filter that later ones want named."""
+    folder.mkdir()
+    for name in archive.getnames():
+        (folder / name).write_bytes(archive.extractfile(name).read())  # type: ignore[union-attr]
+
+
 @needs_qemu
 def test_a_libvirt_box_holds_what_vagrant_libvirt_asks_for(tmp_path: Path) -> None:
     # vagrant-libvirt, README "Box format": box.img (qcow2), metadata.json with provider, format, virtual_size in GB.
@@ -49,7 +56,7 @@ def test_a_libvirt_box_holds_what_vagrant_libvirt_asks_for(tmp_path: Path) -> No
         assert set(archive.getnames()) == {"box.img", "metadata.json", "Vagrantfile"}
         facts = json.load(archive.extractfile("metadata.json"))  # type: ignore[arg-type]
         assert all((m.uid, m.uname) == (0, "root") for m in archive.getmembers())
-        archive.extract("box.img", tmp_path / "out", filter="data")
+        unpack(archive, tmp_path / "out")
     assert facts == {"provider": "libvirt", "format": "qcow2", "virtual_size": 3}
     info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", tmp_path / "out" / "box.img"]))
     assert (info["format"], info["virtual-size"]) == ("qcow2", 3 * GIB)
@@ -60,7 +67,7 @@ def test_a_virtualbox_box_holds_a_stream_optimized_disk_and_its_descriptor(tmp_p
     made = build(*cloud_image(tmp_path), backend="virtualbox")
     with tarfile.open(made.path) as archive:
         assert json.load(archive.extractfile("metadata.json")) == {"provider": "virtualbox"}  # type: ignore[arg-type]
-        archive.extractall(tmp_path / "out", filter="data")
+        unpack(archive, tmp_path / "out")
     info = json.loads(
         subprocess.check_output(["qemu-img", "info", "--output=json", tmp_path / "out" / "box-disk001.vmdk"])
     )
