@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import content, images, plugins, probe_client, profile
+from rtlab import compatibility, content, images, plugins, probe_client, profile
+from rtlab import pins as digests
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
@@ -26,6 +27,8 @@ from rtlab.state import StateFolder
 # What the machine carries once the roles were applied: the digest of everything that they were given.
 STAMP = "provisioned.sha256"
 PROVISION_TIMEOUT_S = 3600.0
+# Settings that hold the digest of a download.
+DIGESTS = ("kata_sha256", "box_sha256", "gvisor_sha512", "crun_sha256")
 GUEST_TRIES = 4  # as the role kata's own proof has it
 
 
@@ -59,22 +62,32 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = profile.load(settings.profile)
-    if settings.box_sha256:
-        pins = replace(pins, box={**pins.box, "sha256": settings.box_sha256})
+    given = _given(settings)
+    folder = state.path.parent
+    locked = digests.read(folder)
+    wanted = profile.missing_pins(pins, settings.runtimes, {k: v for k, v in given.items() if k not in DIGESTS})
+    digests.refuse_changes(wanted, given, locked)
+    given = {**digests.recall(wanted, locked), **given}
+    if "box_sha256" in given:
+        pins = replace(pins, box={**pins.box, "sha256": given["box_sha256"]})
     provider.check(settings)
     if settings.provider != "simulated":
-        _require_pins(pins, settings)
+        _require_pins(pins, settings, given)
+    if settings.provider == "vagrant" and any(plugins.runtime(r).role == "kata" for r in settings.runtimes):
+        _require_kata(pins, notify)
     with state.locked("rtlab up"):
         testbed_id = state.testbed_id() or state.new_testbed_id()
         _refuse_another_testbed(settings, state)
         testbed = provider.up(settings, pins, testbed_id, state, notify)
         unavailable = dict(testbed.details.get("unavailable_runtimes", {}))
         testbed = _with_runtimes(testbed, settings, unavailable)
+        if settings.kata:
+            testbed = replace(testbed, details={**testbed.details, "kata": settings.kata})
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
             return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())
         prepared = _prepare_images(pins, notify)
-        variables = _variables(testbed, pins, settings, prepared)
+        variables = _variables(testbed, pins, settings, given, prepared)
         stamps = {m.name: _stamp(m, variables) for m in testbed.machines}
         waiting = tuple(m.name for m in testbed.machines if provision or _read_stamp(provider, m) != stamps[m.name])
         changed: Mapping[str, int] = {}
@@ -93,6 +106,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
             shell = provider.shell(machine)
             shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
             shell.close()
+        if testbed.provider == "vagrant":  # only there were they used and found right
+            digests.write(folder, wanted, given, locked)
         testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
         state.write_testbed(testbed)
         failed = _prove(provider, testbed, prepared.references, notify)
@@ -104,10 +119,10 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         )
 
 
-def _require_pins(pins: Profile, settings: TestbedSettings) -> None:
+def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str]) -> None:
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
     profile.require_reachable(pins)
-    missing = profile.missing_pins(pins, settings.runtimes, _given(settings))
+    missing = profile.missing_pins(pins, settings.runtimes, given)
     if missing:
         listed = "\n".join(f"  {pin.variable} for {pin.of}" for pin in missing)
         raise HostUnfit(
@@ -116,6 +131,13 @@ def _require_pins(pins: Profile, settings: TestbedSettings) -> None:
             + " ".join(f"--{pin.variable.replace('_', '-')} SHA" for pin in missing)
             + "; or leave that runtime out with --runtimes.",
         )
+
+
+def _require_kata(pins: Profile, notify: Notify) -> None:
+    """Refuse before anything is made what is known not to work together."""
+    warning = compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
+    if warning:
+        notify(Event(stage="provision", level="warning", message=warning))
 
 
 def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
@@ -186,7 +208,9 @@ def _prepare_images(pins: Profile, notify: Notify) -> _Images:
     return _Images(references=references, registry=tuple(registry), archives=tuple(archives))
 
 
-def _variables(testbed: Testbed, pins: Profile, settings: TestbedSettings, prepared: _Images) -> dict[str, Any]:
+def _variables(
+    testbed: Testbed, pins: Profile, settings: TestbedSettings, given: Mapping[str, str], prepared: _Images
+) -> dict[str, Any]:
     """Everything that the playbooks are given."""
     variables: dict[str, Any] = {
         **pins.role_variables,
@@ -194,13 +218,14 @@ def _variables(testbed: Testbed, pins: Profile, settings: TestbedSettings, prepa
         "images_registry": list(prepared.registry),
         "images_archives": list(prepared.archives),
         "bench_tools_probe": str(probe_file()),
+        "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
     }
-    return variables | {k: v for k, v in _given(settings).items() if k != "box_sha256"}
+    return variables | {k: v for k, v in given.items() if k != "box_sha256"}
 
 
 def _given(settings: TestbedSettings) -> dict[str, str]:
     """What the user gave that the profile may not pin."""
-    given = {"kata_sha256": settings.kata_sha256, "box_sha256": settings.box_sha256}
+    given = {key: getattr(settings, key) for key in (*DIGESTS, "crun_url")}
     if settings.kata_archive.startswith("https://"):
         given["kata_url"] = settings.kata_archive
     elif settings.kata_archive:

@@ -32,6 +32,11 @@ def command(
     kata_archive: Annotated[str, typer.Option(help="A Kata release archive on this machine.")] = "",
     kata_sha256: Annotated[str, typer.Option(help="Its SHA-256, where the profile pins none.")] = "",
     box_sha256: Annotated[str, typer.Option(help="SHA-256 of the profile's cloud image, where none is pinned.")] = "",
+    gvisor_sha512: Annotated[
+        str, typer.Option(help="SHA-512 of the profile's gVisor release, where none is pinned.")
+    ] = "",
+    crun_url: Annotated[str, typer.Option(help="A static crun, where the distribution has none.")] = "",
+    crun_sha256: Annotated[str, typer.Option(help="Its SHA-256.")] = "",
     box: Annotated[str, typer.Option(help="Use this box file instead of building one.")] = "",
     scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
     like: Annotated[
@@ -52,6 +57,8 @@ def command(
     rtlab up --provider static --inventory hosts.ini
     rtlab up --like CAMPAIGN                    as a stored campaign's; says first what cannot be the same
 
+    Digests that a profile does not know are given once, checked, and kept in rtlab.lock.
+
     A second `up` changes nothing. After a failure or Ctrl-C, `up` goes on; `rtlab teardown` removes what was made.
     """
     from rtlab import testbed
@@ -71,6 +78,9 @@ def command(
         "kata_archive": kata_archive,
         "kata_sha256": kata_sha256,
         "box_sha256": box_sha256,
+        "gvisor_sha512": gvisor_sha512,
+        "crun_url": crun_url,
+        "crun_sha256": crun_sha256,
         "box": box,
         "scenario": scenario,
     }
