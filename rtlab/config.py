@@ -13,6 +13,7 @@ import re
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -31,6 +32,10 @@ else:
 FILE_NAME = "rtlab.toml"
 # More blocks than this is a slip of the finger: 10 000 blocks of a few minutes each take weeks.
 MAX_RUNS = 10_000
+# What may follow the colon in kata:small.
+VARIANT = "[a-z0-9][a-z0-9-]{0,19}"
+# For which releases of Kata have a configuration; which of them a given release has, its role says.
+KATA_HYPERVISORS = ("qemu", "qemu-virtiofs", "clh", "fc", "acrn", "dragonball", "stratovirt", "openvmm")
 # A configuration is a page of text; anything larger is another file.
 MAX_FILE_BYTES = 1_000_000
 
@@ -75,6 +80,17 @@ class TestbedSettings:
     box_sha256: str = _setting("", "SHA-256 of the profile's cloud image, where the profile pins none.")
     kata_archive: str = _setting("", "Path or URL of a Kata release archive; empty: the profile's.")
     kata_sha256: str = _setting("", "SHA-256 of kata_archive, checked before it is opened.")
+    gvisor_sha512: str = _setting("", "SHA-512 of the profile's gVisor release, where the profile pins none.")
+    crun_url: str = _setting("", "URL of a static crun, where the profile's distribution has none.")
+    crun_sha256: str = _setting("", "SHA-256 of what crun_url serves.")
+    kata: Mapping[str, Mapping[str, bool | int | float | str]] = field(
+        default_factory=dict,
+        metadata={
+            "about": "Variants of Kata as arms of their own: a section [testbed.kata.small] makes the runtime "
+            "kata:small. Keys: hypervisor (qemu, clh …), and settings of Kata's own configuration.toml "
+            "(default_memory, shared_fs …)."
+        },
+    )
     scenario: str = _setting("", "simulated machines: path of a scenario; empty: the built-in one.")
 
 
@@ -135,7 +151,7 @@ SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": Campai
 BACKENDS = ("libvirt", "virtualbox")
 
 # For the template: a key without a default needs an example.
-_EXAMPLES = {"seed": "2020", "until_percent": "5.0", "max_hours": "6.0"}
+_EXAMPLES = {"seed": "2020", "until_percent": "5.0", "max_hours": "6.0", "kata": "{ default_memory = 512 }"}
 
 # Options whose name on the command line is not the key's.
 _OPTIONS = {"campaign.margin_percent": "--margin", "campaign.until_percent": "--until"}
@@ -295,10 +311,14 @@ class _Reader:
         if values == (default if isinstance(default, tuple) else (default,)):
             return
         for value in values:
-            name = value.split(":", 1)[0] if kind == "runtimes" else value
+            name, colon, variant = value.partition(":") if kind == "runtimes" else (value, "", "")
             known = plugins.names(kind)
             if name not in known:
                 self._unknown(dotted, value, known, kind[:-1])
+            elif colon and not plugins.runtime(name).variants:
+                self._wrong(dotted, value, f"must not have a colon: {name} has no variants")
+            elif colon and not re.fullmatch(VARIANT, variant):
+                self._wrong(dotted, value, "must have 1 to 20 lower-case letters, digits and dashes after the colon")
         if len(set(values)) < len(values):
             self._wrong(dotted, list(values), "must not name the same twice")
 
@@ -315,11 +335,28 @@ class _Reader:
             self._wrong("testbed.runtimes", [], f"must name at least one of {_list(plugins.names('runtimes'))}")
         if testbed.provider == "static" and not testbed.inventory:
             self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
-        for key in ("kata_sha256", "box_sha256"):
+        self._variants(testbed)
+        for key, digits in (("kata_sha256", 64), ("box_sha256", 64), ("crun_sha256", 64), ("gvisor_sha512", 128)):
             digest = getattr(testbed, key)
-            if digest and not re.fullmatch("[0-9a-f]{64}", digest):
-                self._wrong(f"testbed.{key}", digest, "must be 64 hexadecimal digits, lower case")
+            if digest and not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
+                self._wrong(f"testbed.{key}", digest, f"must be {digits} hexadecimal digits, lower case")
+        if testbed.crun_url and not testbed.crun_url.startswith("https://"):
+            self._wrong("testbed.crun_url", testbed.crun_url, "must be an https:// address")
         return testbed
+
+    def _variants(self, testbed: TestbedSettings) -> None:
+        """Each kata:NAME among the runtimes is a section or a hypervisor, and each section is well formed."""
+        for name, settings in testbed.kata.items():
+            if not re.fullmatch(VARIANT, name):
+                self._wrong(f"testbed.kata.{name}", name, "must be 1 to 20 lower-case letters, digits and dashes")
+            for key, value in settings.items():
+                if not re.fullmatch("[a-z0-9_]+", key) or (key == "hypervisor" and not isinstance(value, str)):
+                    self._wrong(f"testbed.kata.{name}.{key}", value, "is no setting of Kata's configuration.toml")
+        known = tuple(dict.fromkeys((*testbed.kata, *KATA_HYPERVISORS)))
+        for runtime in testbed.runtimes:
+            name, colon, variant = runtime.partition(":")
+            if name == "kata" and colon and re.fullmatch(VARIANT, variant) and variant not in known:
+                self._unknown("testbed.runtimes", variant, known, "variant of kata called")
 
     def _campaign(self, campaign: CampaignSettings) -> CampaignSettings:
         if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", campaign.name):
@@ -392,6 +429,8 @@ def _describe(hint: Any) -> str:
     if origin is Annotated:
         interval = next(a for a in arguments if isinstance(a, Interval))
         return f"{_describe(arguments[0])} {_range(interval)}"
+    if origin is AbstractMapping:
+        return "sections with texts, numbers and booleans"
     if origin is tuple:
         return 'a list of names: ["runc", "kata"]'
     if type(None) in arguments:
@@ -437,7 +476,10 @@ def _template_lines() -> Iterator[str]:
             allowed = describe(kind, item.name)
             if allowed.startswith(("one of", "a whole number", "a number")):
                 yield f"# Allowed: {allowed}."
-            if item.default is not None:
+            if isinstance(_default(item), Mapping):
+                example = f"{item.name}.small = {_EXAMPLES[item.name]}"
+                yield f"# Not set by default; after all other keys of this section: {example}"
+            elif item.default is not None:
                 yield f"#{item.name} = {_toml(item.default)}"
             else:
                 yield f"# Not set by default: {item.name} = {_EXAMPLES[item.name]}"
@@ -452,12 +494,16 @@ def _template_lines() -> Iterator[str]:
         yield ""
 
 
+def _default(item: dataclasses.Field[Any]) -> Any:
+    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+
+
 def reference(section: str) -> str:
     """A section's keys as a Markdown table, for docs/configuration.md."""
     kind = SECTIONS[section]
     lines = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
     for item in dataclasses.fields(kind):
-        default = f"`{_toml(item.default)}`" if item.default is not None else "not set"
+        default = "not set" if _default(item) in (None, {}) else f"`{_toml(_default(item))}`"
         lines.append(f"| `{item.name}` | {default} | {describe(kind, item.name)} | {item.metadata['about']} |")
     return "\n".join(lines) + "\n"
 

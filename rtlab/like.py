@@ -35,6 +35,8 @@ def testbed_options(campaign: Campaign) -> dict[str, Any]:
     if bed.provider == "vagrant":
         found["machines"] = len(bed.machines)
         found |= {k: v for k, kind in HARDWARE.items() if type(v := bed.details.get(k)) is kind and v}
+    if isinstance(variants := bed.details.get("kata"), Mapping) and variants:
+        found["kata"] = {name: dict(v) for name, v in variants.items() if isinstance(v, Mapping)}
     if bed.provider == "simulated" and isinstance(text := bed.details.get("scenario"), str):
         found["scenario_text"] = text
     return found

@@ -203,6 +203,7 @@ class Runtime:
         proof: Which check of the probe proves it: ``runc``, ``crun``, ``youki``, ``gvisor``, ``kata``.
         own_kernel: Whether a container under it has a kernel of its own.
         needs_kvm: Whether the machine must have a working /dev/kvm.
+        variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         summary: One sentence for ``--help`` and docs.
     """
 
@@ -213,6 +214,7 @@ class Runtime:
     proof: str
     own_kernel: bool
     needs_kvm: bool = False
+    variants: bool = False
     summary: str = ""
 
 

@@ -5,6 +5,7 @@ A module is a plug-in when it defines EXPERIMENT, RUNTIME or PROVIDER. Nothing h
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import pkgutil
@@ -59,8 +60,16 @@ def experiment(name: str) -> Experiment:
 
 
 def runtime(name: str) -> Runtime:
-    """The runtime of that name, or of the part before the colon (``kata:qemu``)."""
-    return cast(Runtime, _load("runtimes", name.split(":", 1)[0]))
+    """The runtime of that name; ``kata:small`` is Kata under a name of its own, with which Docker knows it, too."""
+    base, colon, variant = name.partition(":")
+    found = cast(Runtime, _load("runtimes", base))
+    if not colon:
+        return found
+    if not found.variants or not variant:
+        raise UsageError(f"The runtime {base} has no variant {variant[:40]!r}.", remedy=f"Say only {base}.")
+    return dataclasses.replace(
+        found, name=name, title=f"{found.title} ({variant})", docker_name=f"{found.docker_name}-{variant}"
+    )
 
 
 def provider(name: str) -> Any:

@@ -300,7 +300,12 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,:+~_()/-]{0,119}")
 TEXT = re.compile(r"[\w .,:;()\[\]+/@#®™*=~%'-]{0,200}")
 HEX = re.compile(r"(?:sha256:)?[0-9a-f]{7,64}")
 PROGRAM = re.compile(r"/(?:usr|opt|bin|sbin|lib)/[A-Za-z0-9._/+-]{1,100}")
-ARGUMENT = re.compile(r"--?[a-z][a-z0-9-]{0,40}(?:=[A-Za-z0-9._-]{0,40})?")
+ARGUMENT = re.compile(
+    r"/etc/kata-containers/configuration[a-z0-9-]{0,30}\.toml|--?[a-z][a-z0-9-]{0,40}(?:=[A-Za-z0-9._-]{0,40})?"
+)
+# Of Kata's configuration.toml: hypervisor.qemu.default_memory, and a number, true, a text in quotes, a list of these.
+SETTING = re.compile(r"[A-Za-z0-9_]{1,40}(?:\.[A-Za-z0-9_-]{1,60}){0,3}")
+SETTING_VALUE = re.compile(r"[\w .,:;()\[\]+/@=~%'\"-]{0,300}")
 IMAGE = re.compile(r"(?:[a-z0-9_-]+/)*[a-z0-9._-]+(?::[A-Za-z0-9._-]{1,60})?(?:@sha256:[0-9a-f]{64})?")
 SCENARIO = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{0,100000}")
 KERNEL_WORD = re.compile(
@@ -358,7 +363,15 @@ FACTS: Mapping[Any, Any] = {
         "cgroup_driver": WORD,
         "security": [re.compile(r"name=[a-z0-9-]{1,40}(?:,profile=(?:default|builtin|unconfined))?")],
     },
-    "runtimes": {ARM: {"path": PROGRAM, "sha256": HEX, "version": VERSION, "arguments": [ARGUMENT]}},
+    "runtimes": {
+        ARM: {
+            "path": PROGRAM,
+            "sha256": HEX,
+            "version": VERSION,
+            "arguments": [ARGUMENT],
+            "configuration": {SETTING: SETTING_VALUE},
+        }
+    },
     "images": {IMAGE: {"id": HEX, "digests": [IMAGE], "size_bytes": NUMBER}},
 }
 
@@ -387,4 +400,5 @@ DETAILS: Mapping[Any, Any] = {
     "cgroup_driver": WORD,
     "iptables": NUMBER,
     "allow_reboot": NUMBER,
+    "kata": {WORD: {WORD: ANY}},
 }

@@ -79,7 +79,7 @@ def test_the_template_names_and_explains_every_key() -> None:
 
     for kind in config.SECTIONS.values():
         for item in dataclasses.fields(kind):
-            assert re.search(rf"^#.*\b{item.name} = ", text, re.M), item.name
+            assert re.search(rf"^#.*\b{item.name}(\.small)? = ", text, re.M), item.name
             assert item.metadata["about"] in text
 
 
@@ -298,3 +298,35 @@ def test_the_documented_tables_are_those_of_the_code(section: str) -> None:
     document = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
 
     assert config.reference(section) in document
+
+
+# --------------------------------------------------------------------------- variants of Kata
+
+
+def test_a_variant_of_kata_is_a_section_or_a_hypervisor(tmp_path: Path) -> None:
+    text = (
+        '[testbed]\nruntimes = ["runc", "kata", "kata:small", "kata:clh"]\n'
+        '[testbed.kata.small]\nhypervisor = "qemu"\ndefault_memory = 512\nenable_iommu = true\n'
+    )
+    testbed = config.load(written(tmp_path, text)).testbed
+    assert testbed.kata == {"small": {"hypervisor": "qemu", "default_memory": 512, "enable_iommu": True}}
+    assert testbed.runtimes == ("runc", "kata", "kata:small", "kata:clh")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[testbed]\nruntimes = ["runc", "kata:smal"]\n[testbed.kata.small]\nx = 1\n', "Did you mean 'small'?"),
+        ('[testbed]\nruntimes = ["runc", "runc:small"]\n', "runc has no variants"),
+        ('[testbed]\nruntimes = ["runc", "kata:"]\n', "lower-case letters, digits and dashes"),
+        ('[testbed]\nruntimes = ["runc", "kata:a b"]\n', "lower-case letters, digits and dashes"),
+        ("[testbed.kata.small]\nhypervisor = 3\n", "is no setting of Kata's configuration.toml"),
+        ('[testbed.kata.small]\n"a-b" = 3\n', "is no setting of Kata's configuration.toml"),
+        ('[testbed.kata."Big One"]\nx = 3\n', "lower-case letters, digits and dashes"),
+        ("[testbed.kata.small]\nx = [1]\n", "must be sections with texts, numbers and booleans"),
+        ("[testbed]\nkata = 3\n", "must be sections with texts, numbers and booleans"),
+    ],
+)
+def test_a_wrong_variant_is_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        config.load(written(tmp_path, text))

@@ -7,7 +7,9 @@ import contextlib
 import copy
 import errno
 import hashlib
+import itertools
 import json
+import os
 import signal
 import socket
 import struct
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from rtlab.probe import probe as untyped
@@ -578,10 +581,17 @@ class Raw(threading.Thread):
                 connection, _ = self.listener.accept()
             except OSError:
                 return
-            with connection:
-                connection.recv(65536)
-                with contextlib.suppress(OSError):
-                    self.answer(connection)
+            with connection, contextlib.suppress(OSError):
+                self.read_request(connection)
+                self.answer(connection)
+
+    @staticmethod
+    def read_request(connection: socket.socket) -> None:
+        """All of it: head and body come in two pieces, and who closes before the second breaks the client's pipe."""
+        with connection.makefile("rb") as request:
+            lines = list(itertools.takewhile(lambda line: line not in (b"\r\n", b""), request))
+            length = [int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")]
+            request.read(sum(length))
 
     def stop(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -663,12 +673,74 @@ def test_output_without_the_marker_fails(engine: Any, cut: int) -> None:
 
 
 def test_what_is_read_inside_is_split_from_the_tools_output() -> None:
-    assert probe.split_inside("abc\nLinux version 1\nrtlab-inside-end\n1.98,x\n") == (
-        "abc",
-        "Linux version 1",
-        "1.98,x\n",
+    inside, rest = probe.split_inside("abc\nLinux version 1\nrtlab-inside-end\n1.98,x\n")
+    assert (inside["inside_boot_id"], inside["inside_version"], rest) == ("abc", "Linux version 1", "1.98,x\n")
+    inside, rest = probe.split_inside("1.98,x\n")
+    assert set(inside.values()) == {None} and rest == "1.98,x\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        # cgroup v2, Docker's --cpus 1.5 --memory 512m; then the same under v1; then without limits under both.
+        (("cpus 4", "memory_kib 8138756", "cpu_limit 150000 100000", "memory_limit 536870912"), (4, 1.5, 536870912)),
+        (("cpus 2", "memory_kib 8138756", "cpu_limit 100000 100000", "memory_limit 536870912"), (2, 1.0, 536870912)),
+        (("cpus 4", "memory_kib 8138756", "cpu_limit max 100000", "memory_limit max"), (4, None, None)),
+        (("cpus 4", "memory_kib 8138756", "cpu_limit -1 100000", "memory_limit 9223372036854771712"), (4, None, None)),
+        # gVisor shows no cgroups, busybox may have no nproc.
+        (("cpus", "memory_kib 8138756", "cpu_limit", "memory_limit"), (None, None, None)),
+    ],
+)
+def test_cpus_and_memory_are_read_inside(told: tuple[str, ...], expected: tuple[Any, ...]) -> None:
+    inside, _ = probe.split_inside("\n".join(["abc", "Linux version 1", *told, "rtlab-inside-end", ""]))
+    assert (inside["inside_cpus"], inside["inside_cpu_limit"], inside["inside_memory_limit_bytes"]) == expected
+    assert inside["inside_memory_bytes"] == 8138756 * 1024
+
+
+def test_the_question_is_one_that_a_plain_shell_answers() -> None:
+    said = subprocess.run(["sh", "-c", probe.INSIDE], capture_output=True, text=True, check=True, timeout=30)
+    assert said.stderr == ""
+    inside, rest = probe.split_inside(said.stdout)
+    assert rest == ""
+    assert inside["inside_cpus"] == len(os.sched_getaffinity(0))
+    assert inside["inside_memory_bytes"] == psutil.virtual_memory().total
+
+
+def test_a_limit_that_is_not_in_force_inside_is_objected_to() -> None:
+    wanted = {"NanoCpus": 1_000_000_000, "Memory": 536870912}
+    assert probe.other_limits(wanted, {"inside_cpu_limit": 1.0, "inside_memory_limit_bytes": 536870912}) == []
+    assert probe.other_limits(wanted, {"inside_cpu_limit": None, "inside_memory_limit_bytes": None}) == []
+    assert probe.other_limits({}, {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 1}) == []
+    said = probe.other_limits(wanted, {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 2147483648})
+    assert said == [
+        "inside, the container is limited to 2 CPUs, not 1",
+        "inside, the container is limited to 2147483648 bytes, not 536870912",
+    ]
+
+
+def test_katas_settings_in_force_are_those_of_the_file_that_docker_names(tmp_path: Path) -> None:
+    text = (
+        "# Copyright\n[hypervisor.qemu]\n#default_memory = 2048\ndefault_memory = 512\n"
+        'kernel_params = "pci=noearly quiet" \n[agent.kata]\n  dial_timeout = 300\n'
     )
-    assert probe.split_inside("1.98,x\n") == (None, None, "1.98,x\n")
+    settings = {
+        "hypervisor.qemu.default_memory": "512",
+        "hypervisor.qemu.kernel_params": '"pci=noearly quiet"',
+        "agent.kata.dial_timeout": "300",
+    }
+    assert probe.settings_of(text) == settings
+    named = tmp_path / "configuration-small.toml"
+    named.write_text(text)
+    old = {"path": "/opt/kata/bin/kata-runtime", "runtimeArgs": ["--kata-config", str(named)]}
+    assert probe.kata_configuration(old, old["path"]) == settings
+    shim = {"runtimeType": "/opt/kata/bin/containerd-shim-kata-v2", "options": {"ConfigPath": str(named)}}
+    assert probe.kata_configuration(shim, shim["runtimeType"]) == settings
+    release = tmp_path / "kata"
+    (release / "share/defaults/kata-containers").mkdir(parents=True)
+    (release / "share/defaults/kata-containers/configuration.toml").write_text("[runtime]\nx = 1\n")
+    if not Path("/etc/kata-containers/configuration.toml").exists():
+        assert probe.kata_configuration({}, f"{release}/bin/kata-runtime") == {"runtime.x": "1"}
+        assert probe.kata_configuration({}, "/nowhere/bin/kata-runtime") is None
 
 
 def test_used_memory_is_the_papers_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:

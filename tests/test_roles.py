@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +255,8 @@ MATRIX = [
 def test_kata_matrix(bench: Bench) -> None:
     """One play over all rows: each is refused with its reason, or passes on to the next check (cgroups)."""
     bench.stand_in("docker", 'cat "$RTLAB_TEST_VERSION"')
-    tasks = yaml.safe_load((ROOT / "roles" / "kata" / "tasks" / "check.yml").read_text())[:2]
+    tasks = yaml.safe_load((ROOT / "roles" / "kata" / "tasks" / "check.yml").read_text())[:3]
+    tasks[1]["ansible.builtin.include_vars"]["file"] = str(ROOT / "roles" / "kata" / "vars" / "matrix.yml")
     check = bench.folder / "check.yml"
     check.write_text(yaml.safe_dump([{
         "block": tasks,
@@ -381,80 +381,6 @@ def test_only_the_pinned_key_is_accepted(bench: Bench) -> None:
     assert codes == [0, 2, 2]
 
 
-def member(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o755, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.mode, info.linkname = kind, mode, link
-    return info
-
-
-# What an archive of Kata may hold besides its ordinary members, and whether it is then refused.
-ARCHIVES = [
-    ("as released", member("./opt/kata/bin/a file", mode=0o744), None),
-    ("link inside", member("./opt/kata/configuration.toml", tarfile.SYMTYPE, link="configuration-qemu.toml"), None),
-    ("absolute link inside", member("./opt/kata/x", tarfile.SYMTYPE, link="/opt/kata/bin/qemu"), None),
-    ("file elsewhere", member("./etc/cron.d/x"), "outside /opt/kata ['./etc/cron.d/x']"),
-    ("sibling", member("./opt/kata-evil/x"), "outside /opt/kata ['./opt/kata-evil/x']"),
-    ("traversal", member("./opt/kata/../../etc/passwd"), "outside /opt/kata ['./opt/kata/../../etc/passwd']"),
-    ("link out", member("./opt/kata/x", tarfile.SYMTYPE, link="/etc/passwd"), "links out of it ['l"),
-    ("relative link out", member("./opt/kata/x", tarfile.SYMTYPE, link="../../etc/passwd"), "links out of it ['l"),
-    ("hard link out", member("./opt/kata/x", tarfile.LNKTYPE, link="etc/shadow"), "links out of it ['h"),
-    ("setuid", member("./opt/kata/bin/su", mode=0o4755), "set-id files ['-rws"),
-    ("device", member("./opt/kata/sda", tarfile.BLKTYPE), "devices or set-id files ['b"),
-]
-
-
-def test_kata_archives_that_reach_out_are_refused(bench: Bench) -> None:
-    check = bench.folder / "check.yml"
-    check.write_text(yaml.safe_dump([{
-        "block": [
-            {"ansible.builtin.command": {"argv": ["tar", "--list", "--verbose", "--numeric-owner", "--absolute-names",
-                                                  "--file", str(bench.folder / "{{ row }}.tar")]},
-             "register": "kata_members"},
-            *tasks_of("kata/tasks/unpack.yml", "The archive writes only below /opt/kata"),
-        ],
-        "rescue": [{"ansible.builtin.debug": {"msg": "refused {{ row }}: {{ ansible_failed_result.msg }}"}}],
-    }]))  # fmt: skip
-    for number, (_, extra, _) in enumerate(ARCHIVES):
-        with tarfile.open(bench.folder / f"{number}.tar", "w") as archive:
-            for name in (".", "./opt", "./opt/kata", "./opt/kata/bin"):
-                archive.addfile(member(name, tarfile.DIRTYPE))
-            archive.addfile(extra)
-
-    limit = {"kata_archive_limit_bytes": 1000}
-    result = bench.play(
-        [
-            {"ansible.builtin.include_tasks": str(check), "vars": {"row": number, **limit}}
-            for number in range(len(ARCHIVES))
-        ]
-    )
-
-    refused = {
-        int(line.split("refused ")[1].split(":")[0]): line
-        for line in result.stdout.splitlines()
-        if '"msg": "refused ' in line
-    }
-    assert {number: ARCHIVES[number][0] for number in refused} == {
-        number: row[0] for number, row in enumerate(ARCHIVES) if row[2]
-    }
-    for number, (_, _, reason) in enumerate(ARCHIVES):
-        if reason:
-            assert reason in refused[number]
-
-
-def test_kata_archive_that_unpacks_to_too_much_is_refused(bench: Bench) -> None:
-    listing = "-rw-r--r-- 0/0 5000000000 2020-01-01 00:00 ./opt/kata/big\n" * 3
-    (bench.folder / "listing").write_text(listing)
-    result = bench.play(
-        [
-            {"ansible.builtin.command": f"cat {bench.folder}/listing", "register": "kata_members"},
-            *tasks_of("kata/tasks/unpack.yml", "The archive writes only below /opt/kata"),
-        ],
-        kata_archive_limit_bytes=12884901888,
-    )
-
-    assert "15000000000 bytes (at most 12884901888)" in result.stdout
-
-
 def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> None:
     """On emulated machines the limits go up; a commented line is taken over, all other lines stay."""
     released = "[hypervisor.qemu]\n#default_memory = 2048\ndefault_vcpus = 1\n[agent.kata]\ndial_timeout = 45\n"
@@ -465,8 +391,8 @@ def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> 
                 "src": str(ROOT / "roles" / "kata" / "templates" / "configuration.toml.j2"), "dest": str(out)}},
         ],
         kata_released={"stdout": released},
-        kata_layout={"configuration": "/opt/kata/x.toml"},
-        kata_settings={"default_memory": 512},
+        kata_configuration="/opt/kata/x.toml",
+        kata_arm={"settings": {"default_memory": 512}},
         kata_emulated_settings={"dial_timeout": 300},
         rtlab_emulated=True,
     )  # fmt: skip
@@ -493,3 +419,104 @@ def test_modules_are_listed_one_per_line(bench: Bench) -> None:
     bench.play(tasks, common_kernel_modules=["vhost_net", "kvm_amd"])
 
     assert out.read_text().splitlines() == ["# Written by rtlab.", "vhost_net", "kvm_amd"]
+
+
+# --------------------------------------------------------------------------- variants of Kata
+
+ARMS = ["runc", "kata", "kata:small", "kata:clh"]
+VARIANTS = {"small": {"hypervisor": "qemu", "default_memory": 512, "shared_fs": "virtio-9p"}}
+
+
+@pytest.mark.parametrize(
+    ("version", "flavour", "expected"),
+    [
+        (
+            "1.12.1",
+            "go",
+            {
+                "kata": {"path": "/opt/kata/bin/kata-runtime"},
+                "kata-small": {
+                    "path": "/opt/kata/bin/kata-runtime",
+                    "runtimeArgs": ["--kata-config", "/etc/kata-containers/configuration-small.toml"],
+                },
+                "kata-clh": {
+                    "path": "/opt/kata/bin/kata-runtime",
+                    "runtimeArgs": ["--kata-config", "/etc/kata-containers/configuration-clh.toml"],
+                },
+            },
+        ),
+        (
+            "3.32.0",
+            "go",
+            {
+                "kata": {"runtimeType": "/opt/kata/bin/containerd-shim-kata-v2"},
+                "kata-small": {
+                    "runtimeType": "/opt/kata/bin/containerd-shim-kata-v2",
+                    "options": {"ConfigPath": "/etc/kata-containers/configuration-small.toml"},
+                },
+                "kata-clh": {
+                    "runtimeType": "/opt/kata/bin/containerd-shim-kata-v2",
+                    "options": {"ConfigPath": "/etc/kata-containers/configuration-clh.toml"},
+                },
+            },
+        ),
+    ],
+)
+def test_each_arm_of_kata_gets_a_file_and_an_entry(
+    bench: Bench, version: str, flavour: str, expected: dict[str, Any]
+) -> None:
+    (task,) = tasks_of("kata/tasks/main.yml", "Hand Kata to Docker")
+    del task["ansible.builtin.include_role"]
+    out = bench.folder / "out.json"
+    result = bench.play(
+        [
+            {"ansible.builtin.include_vars": {"file": str(ROOT / "roles" / "kata" / "vars" / "main.yml")}},
+            {
+                **task,
+                "ansible.builtin.copy": {
+                    "dest": str(out), "content": "{{ {'arms': kata_arms, 'runtimes': docker_runtimes} | to_json }}"},
+            },
+        ],
+        runtimes=ARMS, kata_variants=VARIANTS, kata_version=version, kata_flavour=flavour, kata_hypervisor="qemu",
+        kata_docker_name="kata", kata_settings={"default_vcpus": 2}, kata_archive="x", kata_sha256="", kata_url="",
+        kata_cache="",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+    written = json.loads(out.read_text())
+    assert written["runtimes"] == expected
+    assert [(a["name"], a["docker_name"], a["hypervisor"], a["settings"]) for a in written["arms"]] == [
+        ("kata", "kata", "qemu", {"default_vcpus": 2}),
+        ("kata:small", "kata-small", "qemu", {"default_vcpus": 2, "default_memory": 512, "shared_fs": "virtio-9p"}),
+        ("kata:clh", "kata-clh", "clh", {"default_vcpus": 2}),
+    ]
+    for arm in written["arms"]:
+        assert plugins.runtime(arm["name"]).docker_name == arm["docker_name"], "as the probe asks Docker for it"
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        (
+            {"name": "kata:clh", "hypervisor": "clh", "settings": {}},
+            "It has configuration-fc.toml, configuration-qemu.toml",
+        ),
+        (
+            {"name": "kata:small", "hypervisor": "qemu", "settings": {"defalt_memory": 512, "default_vcpus": 1}},
+            "has no setting defalt_memory.",
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_release_does_not_know_is_refused(bench: Bench, arm: dict[str, Any], message: str) -> None:
+    release = bench.folder / "release"
+    release.mkdir()
+    (release / "configuration-qemu.toml").write_text("[hypervisor.qemu]\n#default_memory = 2048\ndefault_vcpus = 1\n")
+    (release / "configuration-fc.toml").write_text("")
+    result = bench.play(
+        [{"ansible.builtin.include_tasks": str(ROOT / "roles" / "kata" / "tasks" / "configure.yml")}],
+        kata_arm=arm,
+        kata_configuration=f"{release}/configuration-{arm['hypervisor']}.toml",
+        kata_version="1.12.1",
+    )
+    assert result.returncode != 0
+    assert message in result.stdout
+    assert "changed=0" in result.stdout, "nothing was written"

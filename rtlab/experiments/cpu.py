@@ -10,7 +10,7 @@ at a fixed uptime.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtlab import counters
 from rtlab.errors import ParseError
@@ -28,10 +28,13 @@ from rtlab.model import (
 from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.units import MIB
 
+_CPUS, _MEMORY = LIMITS
 _PARAMETERS = Parameters(
     (
         *WINDOW,
-        *LIMITS,
+        # Equal for every runtime (measurement.md §2): Kata's guest has one CPU otherwise, the others have all of them.
+        replace(_CPUS, default=1.0, paper=0.0),
+        replace(_MEMORY, default=512, paper=0),
         Parameter(
             key="work_mb", default=512, paper=0, minimum=0, maximum=1 << 20, about="unit of work: MiB of zeros hashed"
         ),

@@ -28,7 +28,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Dict, List, Optional  # noqa: F401  (in type comments)
+from typing import Any, Dict, List, Optional  # noqa: F401  (in type comments)
 
 SCHEMA = 1
 VERSION = "1"
@@ -515,28 +515,65 @@ def pss_bytes(cid):
 
 # --------------------------------------------------------------------------- proof and leaks
 
-INSIDE = "cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo none; cat /proc/version; echo rtlab-inside-end"
+# Only cat and what a shell has itself: it runs in every image. cgroup v2 and v1 print quota and period alike.
+INSIDE = (
+    "cat /proc/sys/kernel/random/boot_id 2>/dev/null || echo none; cat /proc/version; echo cpus $(nproc 2>/dev/null); "
+    'while read -r key value unit; do if [ "$key" = MemTotal: ]; then echo memory_kib $value; fi; done </proc/meminfo; '
+    "(cd /sys/fs/cgroup 2>/dev/null; "
+    "echo cpu_limit $(cat cpu.max cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us 2>/dev/null); "
+    "echo memory_limit $(cat memory.max memory/memory.limit_in_bytes 2>/dev/null)); "
+    "echo rtlab-inside-end"
+)
 INSIDE_END = "rtlab-inside-end"
 GVISOR_VERSION = "4.4.0"
+# cgroup v1 prints a huge number where there is no limit.
+NO_LIMIT = 1 << 60
 
 
 def split_inside(text):
-    """(boot id inside, kernel version inside, the rest of the output) of a workload that began with INSIDE."""
+    """What INSIDE printed, and the rest of the output of the workload that began with it.
+
+    ``inside_boot_id``, ``inside_version``; ``inside_cpus``, ``inside_memory_bytes``: what the kernel inside shows;
+    ``inside_cpu_limit`` (CPUs), ``inside_memory_limit_bytes``: of its cgroup. None where it does not tell.
+    """
     head, marker, rest = text.partition(INSIDE_END + "\n")
+    found = dict.fromkeys(
+        (
+            "inside_boot_id",
+            "inside_version",
+            "inside_cpus",
+            "inside_memory_bytes",
+            "inside_cpu_limit",
+            "inside_memory_limit_bytes",
+        )
+    )  # type: Dict[str, Any]
     if not marker:
-        return None, None, text
+        return found, text
     lines = head.split("\n")
-    return lines[0].strip() if lines else None, anonymous(lines[1].strip()) if len(lines) > 1 else None, rest
+    found["inside_boot_id"] = lines[0].strip()
+    found["inside_version"] = anonymous(lines[1].strip()) if len(lines) > 1 and lines[1] else None
+    told = {words[0]: words[1:] for words in (line.split() for line in lines[2:]) if words}
+
+    def number(key, at=0):
+        words = told.get(key) or []
+        return int(words[at]) if len(words) > at and re.match(r"\d{1,20}$", words[at]) else None
+
+    found["inside_cpus"] = number("cpus")
+    kib = number("memory_kib")
+    found["inside_memory_bytes"] = None if kib is None else kib * 1024
+    quota, period = number("cpu_limit"), number("cpu_limit", 1)
+    found["inside_cpu_limit"] = quota / float(period) if quota and period else None
+    limit = number("memory_limit")
+    found["inside_memory_limit_bytes"] = limit if limit is not None and limit < NO_LIMIT else None
+    return found, rest
 
 
-def evidence(cid, pid, inside_boot_id, inside_version):
+def evidence(cid, pid, inside):
     """What can be seen of the container's runtime from outside, with what was read inside."""
     table = needed_by(cid)
     found = {
         "machine_boot_id": boot_id(),
         "machine_kernel": platform.release(),
-        "inside_boot_id": inside_boot_id,
-        "inside_version": inside_version,
         "processes": sorted({comm for _, comm, _ in table.values()}),
         "binary": None,
         "binary_sha256": None,
@@ -546,6 +583,7 @@ def evidence(cid, pid, inside_boot_id, inside_version):
         "sandbox": False,
         "sandbox_sha256": None,
     }
+    found.update(inside)
     for number, (_, comm, line) in table.items():
         if comm.startswith("containerd-shim"):
             bundle = os.path.realpath("/proc/%d/cwd" % number)
@@ -637,16 +675,19 @@ def objections(proof, seen):
     return problems
 
 
-def prove(request, engine, cid, inside_boot_id, inside_version):
-    """The proof of this trial; raises nothing."""
-    pid = (engine.inspect(cid).get("State") or {}).get("Pid") or 0
-    seen = evidence(cid, pid, inside_boot_id, inside_version)
-    problems = objections(request["runtime"]["proof"], seen)
-    return {"ok": not problems, "objections": problems, "evidence": seen}
+def other_limits(limits, seen):
+    """Limits of the container's cgroup that are visible inside and are not the wanted ones. Pure."""
+    problems = []
+    cpus, memory = seen.get("inside_cpu_limit"), seen.get("inside_memory_limit_bytes")
+    if "NanoCpus" in limits and cpus is not None and abs(cpus - limits["NanoCpus"] / 1e9) > 0.01:
+        problems.append("inside, the container is limited to %g CPUs, not %g" % (cpus, limits["NanoCpus"] / 1e9))
+    if "Memory" in limits and memory is not None and memory != limits["Memory"]:
+        problems.append("inside, the container is limited to %d bytes, not %d" % (memory, limits["Memory"]))
+    return problems
 
 
 def look_inside(engine, cid):
-    """(boot id, kernel version) read inside a running container by exec."""
+    """What INSIDE tells of a running container, by exec."""
     made = engine.must(
         "POST",
         "/containers/%s/exec" % cid,
@@ -661,12 +702,12 @@ def look_inside(engine, cid):
         if content[at] == 1:
             text.extend(content[at + 8 : at + 8 + size])
         at += 8 + size
-    inside_boot, version, _ = split_inside(bytes(text).decode("utf-8", "replace"))
-    return inside_boot, version
+    return split_inside(bytes(text).decode("utf-8", "replace"))[0]
 
 
-def leaks_of(cid, patience_s=PATIENCE_S):
-    """What is left of a removed container: processes and mounts that name it, after a short patience.
+def leaks_of(cid, patience_s=PATIENCE_S, network=""):
+    """What is left of a removed container: processes and mounts that name it, and its network namespace
+    (the file ``network``), after a short patience.
 
     Mounts as this process and the engine's daemons see them, which may have a mount namespace of their own.
     """
@@ -678,6 +719,8 @@ def leaks_of(cid, patience_s=PATIENCE_S):
             line.split()[4] for v in viewers for line in read("/proc/%s/mountinfo" % v).splitlines() if cid in line
         }
         left += ["mount %s" % path.replace(cid, "<id>") for path in sorted(mounts)]
+        if network and any(os.path.ismount("/proc/%s/root%s" % (v, network)) for v in viewers):
+            left.append("network namespace")
         if not left or time.monotonic() > deadline:
             return left
         time.sleep(0.1)
@@ -695,6 +738,7 @@ class Trial(object):
         self.engine = Engine(request["engine_socket"], time.monotonic() + float(request["timeout_s"]))
         self.containers = []
         self.removed = []
+        self.networks = {}  # container -> file of its network namespace, of those that were looked at
         self.proof = None
         self.tool = None
         self.timeline = []
@@ -729,9 +773,14 @@ class Trial(object):
 
     def prove(self, cid, inside=None):
         """Prove the runtime by this container; Invalid when the proof fails."""
-        boot, version = inside if inside else look_inside(self.engine, cid)
-        self.proof = prove(self.request, self.engine, cid, boot, version)
-        if not self.proof["ok"]:
+        if inside is None:
+            inside = look_inside(self.engine, cid)
+        known = self.engine.inspect(cid)
+        self.networks[cid] = (known.get("NetworkSettings") or {}).get("SandboxKey") or ""
+        seen = evidence(cid, (known.get("State") or {}).get("Pid") or 0, inside)
+        problems = objections(self.request["runtime"]["proof"], seen) + other_limits(self.limits(), seen)
+        self.proof = {"ok": not problems, "objections": problems, "evidence": seen}
+        if problems:
             raise Invalid("the proof failed: " + "; ".join(self.proof["objections"]))
 
     def remove(self, cid):
@@ -772,7 +821,7 @@ class Trial(object):
         # One patience for all of them: twenty containers that leak must not outlast rtlab's wait for the answer.
         until = time.monotonic() + PATIENCE_S
         for cid in self.removed:
-            problems += leaks_of(cid, until - time.monotonic())
+            problems += leaks_of(cid, until - time.monotonic(), self.networks.get(cid, ""))
         return problems
 
     def remove_all(self):
@@ -1013,10 +1062,10 @@ def run_io(trial):
     stdout, stderr, status = follow_until(trial.engine, cid, "rtlab-done")
     elapsed = monotonic_ns() - began
     after = diskstats()
-    inside_boot, version, stdout = split_inside(stdout)
+    inside, stdout = split_inside(stdout)
     status = int(status)
     trial.tool = {"argv": command, "exit_status": status, "stdout": stdout, "stderr": stderr}
-    trial.prove(cid, (inside_boot, version))
+    trial.prove(cid, inside)
     trial.remove(cid)
     if status != 0:
         raise Invalid("%s ended with status %s: %s" % (command[0], status, stderr.strip()[-300:]))
@@ -1299,8 +1348,7 @@ def run_prove(trial):
     cid = trial.create("tools", ["sh", "-c", INSIDE + "; echo rtlab-done; exec sleep 86400"])
     trial.engine.start(cid)
     stdout, _, _ = follow_until(trial.engine, cid, "rtlab-done")
-    boot, version, _ = split_inside(stdout)
-    trial.prove(cid, (boot, version))
+    trial.prove(cid, split_inside(stdout)[0])
     trial.remove(cid)
     return {}
 
@@ -1378,13 +1426,16 @@ def facts(request):
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', read("/etc/os-release"), re.M))
     runtimes = {}
     for name, entry in sorted((info.get("Runtimes") or {}).items()):
-        path = shutil.which(entry.get("path") or "") or entry.get("path") or ""
+        wanted = entry.get("path") or entry.get("runtimeType") or ""
+        path = shutil.which(wanted) or wanted
         runtimes[name] = {
             "path": path,
             "sha256": digest_of(path) if os.path.isfile(path) else None,
             "arguments": entry.get("runtimeArgs") or [],
             "version": _first_line([path, "--version"]) if os.path.isfile(path) else None,
         }
+        if "kata" in path:
+            runtimes[name]["configuration"] = kata_configuration(entry, path)
     images = {}
     for image in engine.must("GET", "/images/json"):
         for tag in image.get("RepoTags") or []:
@@ -1451,6 +1502,37 @@ def facts(request):
         "runtimes": runtimes,
         "images": images,
     }
+
+
+def kata_configuration(entry, path):
+    """The settings in force for a runtime of Kata's, as ``section.key`` to the text of the value; None without a file.
+
+    The file that Docker's entry names, else the first of Kata's own places.
+    """
+    arguments = entry.get("runtimeArgs") or []
+    options = entry.get("options") or {}
+    named = [after for word, after in zip(arguments, arguments[1:]) if word in ("--kata-config", "--config")]
+    release = path[: path.index("/bin/")] if "/bin/" in path else "/opt/kata"
+    places = named + [options.get("ConfigPath") or ""]
+    places += [
+        "/etc/kata-containers/configuration.toml",
+        release + "/share/defaults/kata-containers/configuration.toml",
+    ]
+    text = next((read(place) for place in places if place and os.path.isfile(place)), None)
+    return None if text is None else settings_of(text)
+
+
+def settings_of(text):
+    """TOML as ``section.key`` to the text of its value; comments left out. Enough for what Kata ships."""
+    section, found = "", {}
+    for line in text.splitlines():
+        header = re.match(r"\s*\[([\w.-]+)\]\s*$", line)
+        setting = re.match(r"\s*(\w+)\s*=\s*(.*?)\s*$", line)
+        if header:
+            section = header.group(1) + "."
+        elif setting:
+            found[section + setting.group(1)] = setting.group(2)[:300]
+    return found
 
 
 def kernel_command_line(text):

@@ -90,7 +90,7 @@ class LocalProvider:
         programs = engine.find_programs()
         private = Engine(testbed_id)
         data = state.folder("local")
-        wanted = tuple(dict.fromkeys(name.split(":", 1)[0] for name in settings.runtimes))
+        wanted = tuple(name for name in settings.runtimes if ":" not in name)
         key = findings_key(programs, wanted, profile)
         findings = read_findings(data)
         if findings is None or findings.key != key or not self._runs(private, data, programs, findings):
@@ -252,9 +252,9 @@ class LocalProvider:
     ) -> dict[str, Any]:
         info = self._info(private, programs)
         unavailable = {
-            name: findings.unavailable[name.split(":", 1)[0]]
+            name: findings.unavailable.get(name, "variants need machines whose Kata rtlab installs (Vagrant)")
             for name in settings.runtimes
-            if name.split(":", 1)[0] in findings.unavailable
+            if name in findings.unavailable or ":" in name
         }
         return {
             "engine": {"docker": info.get("ServerVersion"), "containerd": info.get("ContainerdCommit", {}).get("ID")},

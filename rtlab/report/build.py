@@ -24,6 +24,7 @@ from rtlab.model import (
 )
 from rtlab.report import causes, meters
 from rtlab.report.collection import no_collection
+from rtlab.report.containers import Containers
 from rtlab.report.model import Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
@@ -60,6 +61,7 @@ def _built(campaign: Campaign) -> Report:
     attempts: list[Attempt] = []
     happened: dict[int, list[str]] = {}
     cpu: dict[str, list[tuple[float, float]]] = {}
+    containers = Containers()
     planned = {t.number: t for t in plan}
     for raw in campaign.raw_outputs():
         record = _kept(raw.record, planned)
@@ -69,6 +71,7 @@ def _built(campaign: Campaign) -> Report:
             happened[record.trial.number] = told
         if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
             cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
+        containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
         observations += found
         if len(observations) > MOST_OBSERVATIONS:
             raise StoreError(f"{campaign.folder} has more than {MOST_OBSERVATIONS} values: too many for one report.")
@@ -99,6 +102,7 @@ def _built(campaign: Campaign) -> Report:
     disagreeing = [c for r, what, unit, where, _ in read for c in meters.caveats(r, what, unit, where, titles)]
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
+    caveats += containers.caveats(spec.runtimes, titles)
     notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
@@ -109,7 +113,7 @@ def _built(campaign: Campaign) -> Report:
         testbed=testbed,
         titles=titles,
         experiments=experiments,
-        versions=_versions(newest, spec),
+        versions=(*_versions(newest, spec), *containers.rows(spec.runtimes, titles)),
         differences=facts.twin_differences(newest),
         facts=taken,
         attempts=tuple(attempts),
@@ -165,11 +169,9 @@ def _only(spec: CampaignSpec, experiments: Mapping[str, Experiment]) -> Campaign
 
 def _title(name: str) -> str:
     try:
-        title = plugins.runtime(name).title
+        return clean(plugins.runtime(name).title)[:60]
     except UsageError:
         return clean(name)[:40]
-    _, colon, variant = name.partition(":")
-    return f"{title} ({clean(variant)[:40]})" if colon else title
 
 
 def _parsed(
@@ -250,7 +252,24 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
             arguments = entry.get("arguments")
             words = [_text(entry.get("version")), *map(_text, arguments if isinstance(arguments, list) else [])][:20]
             found.append((machine, _title(name), " ".join(words)))
+            if told := _kata_settings(_mapping(entry.get("configuration"))):
+                found.append((machine, f"{_title(name)}'s settings", told))
     return tuple(found)
+
+
+# What decides most about Kata's figures; all of them stand in the facts.
+_KATA_KEYS = ("default_vcpus", "default_memory", "shared_fs", "use_vsock", "machine_type", "internetworking_model")
+
+
+def _kata_settings(configuration: Mapping[str, Any]) -> str:
+    """Hypervisor and main settings in force, as Kata's file has them; empty where none is recorded."""
+    sections = [key.split(".")[1] for key in configuration if key.startswith("hypervisor.")]
+    told = [f"hypervisor {clean(sections[0])[:40]}"] if sections else []
+    for wanted in _KATA_KEYS:
+        for key, value in configuration.items():
+            if key.rpartition(".")[2] == wanted:
+                told.append(f"{wanted} {clean(str(value))[:40]}")
+    return ", ".join(told)
 
 
 def _docker_name(name: str) -> str:

@@ -10,5 +10,6 @@ RUNTIME = Runtime(
     proof="kata",
     own_kernel=True,
     needs_kvm=True,
+    variants=True,
     summary="A light virtual machine around each container.",
 )

@@ -24,6 +24,7 @@ from rtlab.config import TestbedSettings
 from rtlab.engine import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
 from rtlab.providers.local import PROVIDER
+from rtlab.report.containers import Containers
 from rtlab.shell import LocalShell
 from rtlab.state import StateFolder
 from tests.conftest import make_record, make_spec, make_trial
@@ -133,6 +134,10 @@ def test_an_experiment_measures_and_leaves_nothing(lab: Lab, name: str, runtime:
         assert all(start["stop_ns"] < 8e9 for start in document["measured"]["socket"])
     if name == "cpu":
         assert answer.files["stdout"].split()[0].decode() == ZEROS_SHA256
+        seen = Containers()
+        seen.add(raw.record, document, request["parameters"])
+        # The default limits, whoever enforces them: 1 CPU and 512 MiB under every runtime.
+        assert seen.usual("cpu", raw.record.trial.runtime) == (1.0, 512 * 2**20)
     private = "\n".join(content.decode("utf-8", "replace") for content in answer.files.values())
     assert not re.search(rf"(?<![\w-]){re.escape(socket.gethostname())}(?![\w-])", private)
     assert not re.search(r"(?i)\b[0-9a-f]{2}(:[0-9a-f]{2}){5}\b", private)
