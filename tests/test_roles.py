@@ -94,7 +94,7 @@ def test_each_runtime_has_a_role_of_its_name() -> None:
         assert defaults[f"{name}_docker_name"] == plugins.runtime(name).docker_name
 
 
-@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml"])
+@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml", "kata.yml"])
 def test_playbooks_parse_by_hand(playbook: str) -> None:
     result = tool("ansible-playbook", "--syntax-check", "-i", "localhost,", f"playbooks/{playbook}")
 
@@ -520,3 +520,78 @@ def test_what_the_release_does_not_know_is_refused(bench: Bench, arm: dict[str, 
     assert result.returncode != 0
     assert message in result.stdout
     assert "changed=0" in result.stdout, "nothing was written"
+
+
+# --------------------------------------------------------------------------- what Kata cannot do without
+
+
+@pytest.mark.parametrize(
+    ("version", "cgroups", "kvm", "message"),
+    [
+        ("1.12.1", "cgroup2fs", True, "Kata 1.x knows cgroup v1 only"),
+        ("1.12.1", "tmpfs", False, "There is no /dev/kvm on this machine"),
+        ("3.32.0", "cgroup2fs", False, "VBoxManage modifyvm NAME --nested-hw-virt on"),
+        ("1.12.1", "tmpfs", True, None),
+        ("3.32.0", "cgroup2fs", True, None),
+    ],
+)
+def test_a_machine_that_cannot_run_kata_is_refused_before_anything_is_installed(
+    bench: Bench, version: str, cgroups: str, kvm: bool, message: str | None
+) -> None:
+    bench.stand_in("docker", f"echo {'20.10.24' if version[0] == '1' else '27.5.1'}")
+    bench.stand_in("stat", f"echo {cgroups}")
+    bench.stand_in("test", f"exit {0 if kvm else 1}")
+    check = bench.folder / "check.yml"
+    tasks = yaml.safe_load((ROOT / "roles" / "kata" / "tasks" / "check.yml").read_text())
+    for task in tasks:
+        if "ansible.builtin.include_vars" in task:
+            task["ansible.builtin.include_vars"]["file"] = str(ROOT / "roles" / "kata" / "vars" / "matrix.yml")
+    check.write_text(yaml.safe_dump([task for task in tasks if "ansible.builtin.include_tasks" not in task]))
+
+    result = bench.play(
+        [
+            {"ansible.builtin.include_vars": {"file": str(ROOT / "roles" / "kata" / "vars" / "main.yml")}},
+            {"ansible.builtin.include_tasks": str(check)},
+        ],
+        kata_version=version,
+        kata_flavour="go",
+    )
+
+    assert (result.returncode == 0) == (message is None), result.stdout
+    assert message is None or message in result.stdout
+    assert "changed=0" in result.stdout
+
+
+def test_the_role_checks_before_it_installs() -> None:
+    names = [task["name"] for task in yaml.safe_load((ROOT / "roles" / "kata" / "tasks" / "main.yml").read_text())]
+    assert names[0] == "Check that this Kata can run here"
+
+
+def test_a_container_that_does_not_come_up_shows_the_console(bench: Bench) -> None:
+    """Kata logs the guest's console only when told to: it is, for one more try, and the configuration comes back."""
+    bench.stand_in("docker", 'case "$*" in *--runtime*) echo "timed out connecting to vsock" >&2; exit 125 ;; esac')
+    bench.stand_in(
+        "journalctl",
+        f"grep -q 'enable_debug = true' {bench.folder}/configuration.toml && "
+        """echo 'level=debug msg="reading guest console" vmconsole="[    1.2] Kernel panic - not syncing: no init"'""",
+    )  # fmt: skip
+    released = "[hypervisor.qemu]\n#enable_debug = true\ndefault_memory = 2048\n"
+    (bench.folder / "release-qemu.toml").write_text(released)
+    tasks = bench.folder / "tasks"
+    shutil.copytree(ROOT / "roles" / "kata" / "tasks", tasks)
+    shutil.copytree(ROOT / "roles" / "kata" / "templates", bench.folder / "templates")
+    configure = tasks / "configure.yml"
+    text = configure.read_text().replace("    owner: root\n    group: root\n", "")
+    configure.write_text(text.replace("path: /etc/kata-containers", f"path: {bench.folder}/etc"))
+    result = bench.play(
+        [{"ansible.builtin.include_tasks": str(tasks / "prove.yml")}],
+        kata_arm={"name": "kata", "docker_name": "kata", "hypervisor": "qemu", "settings": {},
+                  "file": f"{bench.folder}/configuration.toml"},
+        kata_layout={"configuration": f"{bench.folder}/release-%s.toml"},
+        kata_version="3.32.0", kata_proof_tries=1, kata_emulated_settings={},
+        images_httpd_reference="httpd", images_proof_reference="tools",
+    )  # fmt: skip
+    assert result.returncode != 0
+    assert "No container ran under kata, in 1 tries: timed out connecting to vsock" in result.stdout
+    assert "The last lines of its console: [    1.2] Kernel panic - not syncing: no init" in result.stdout
+    assert "enable_debug = true" not in (bench.folder / "configuration.toml").read_text().replace("#enable_debug", "")
