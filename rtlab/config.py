@@ -78,6 +78,8 @@ class TestbedSettings:
     inventory: str = _setting("", "static machines: path of an Ansible inventory.")
     allow_reboot: bool = _setting(False, "static machines: whether rtlab may reboot them.")
     box_sha256: str = _setting("", "SHA-256 of the profile's cloud image, where the profile pins none.")
+    kata_version: str = _setting("", "Another release of Kata than the profile's, such as 3.32.0.")
+    kata_flavour: Literal["", "go", "rs"] = _setting("", "Kata's Go runtime, or runtime-rs; empty: the profile's.")
     kata_archive: str = _setting("", "Path or URL of a Kata release archive; empty: the profile's.")
     kata_sha256: str = _setting("", "SHA-256 of kata_archive, checked before it is opened.")
     gvisor_sha512: str = _setting("", "SHA-512 of the profile's gVisor release, where the profile pins none.")
@@ -336,6 +338,8 @@ class _Reader:
         if testbed.provider == "static" and not testbed.inventory:
             self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
         self._variants(testbed)
+        if testbed.kata_version and not re.fullmatch(r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}", testbed.kata_version):
+            self._wrong("testbed.kata_version", testbed.kata_version, "must be a release, such as 3.32.0")
         for key, digits in (("kata_sha256", 64), ("box_sha256", 64), ("crun_sha256", 64), ("gvisor_sha512", 128)):
             digest = getattr(testbed, key)
             if digest and not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import compatibility, content, images, plugins, probe_client, profile
+from rtlab import compatibility, content, images, kata_release, plugins, probe_client, profile
 from rtlab import pins as digests
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
@@ -61,7 +61,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         RtlabError: what was created so far stays and is in the journal; `up` goes on, `teardown` removes it.
     """
     provider: Provider = plugins.provider(settings.provider)
-    pins = profile.load(settings.profile)
+    pins = kata_release.chosen(profile.load(settings.profile), settings.kata_version, settings.kata_flavour)
     given = _given(settings)
     folder = state.path.parent
     locked = digests.read(folder)

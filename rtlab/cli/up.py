@@ -29,6 +29,8 @@ def command(
     allow_reboot: Annotated[
         bool | None, typer.Option("--allow-reboot/--no-reboot", help="Static machines may be rebooted.")
     ] = None,
+    kata_version: Annotated[str, typer.Option(help="Another release of Kata than the profile's.")] = "",
+    kata_flavour: Annotated[str, typer.Option(help="go or rs (runtime-rs), where Kata has both.")] = "",
     kata_archive: Annotated[str, typer.Option(help="A Kata release archive on this machine.")] = "",
     kata_sha256: Annotated[str, typer.Option(help="Its SHA-256, where the profile pins none.")] = "",
     box_sha256: Annotated[str, typer.Option(help="SHA-256 of the profile's cloud image, where none is pinned.")] = "",
@@ -75,6 +77,8 @@ def command(
         "design": design,
         "inventory": inventory,
         "allow_reboot": allow_reboot,
+        "kata_version": kata_version,
+        "kata_flavour": kata_flavour,
         "kata_archive": kata_archive,
         "kata_sha256": kata_sha256,
         "box_sha256": box_sha256,

@@ -1,0 +1,54 @@
+"""Names of Kata's archives: the table of stack-facts §2, from upstream's release scripts."""
+
+from __future__ import annotations
+
+import pytest
+
+from rtlab import kata_release, profile
+from rtlab.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("version", "flavour", "name"),
+    [
+        ("1.10.0", "go", "kata-static-1.10.0-x86_64.tar.xz"),
+        ("1.12.1", "go", "kata-static-1.12.1-x86_64.tar.xz"),
+        ("2.5.2", "go", "kata-static-2.5.2-x86_64.tar.xz"),
+        ("3.1.3", "go", "kata-static-3.1.3-x86_64.tar.xz"),
+        ("3.2.0", "go", "kata-static-3.2.0-amd64.tar.xz"),
+        ("3.20.0", "go", "kata-static-3.20.0-amd64.tar.xz"),
+        ("3.21.0", "go", "kata-static-3.21.0-amd64.tar.zst"),
+        ("4.0.0", "rs", "kata-static-4.0.0-amd64.tar.zst"),
+        ("4.1.0", "rs", "kata-static-4.1.0-amd64.tar.zst"),
+        ("4.2.0", "go", "kata-go-static-4.2.0-amd64.tar.zst"),
+    ],
+)
+def test_the_name_of_each_generations_archive(version: str, flavour: str, name: str) -> None:
+    assert kata_release.archive_name(version, flavour) == name
+    repository = "runtime" if version.startswith("1.") else "kata-containers"
+    assert kata_release.url(version, flavour).startswith(f"https://github.com/kata-containers/{repository}/releases/")
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_every_profiles_address_is_the_releases(name: str) -> None:
+    pins = profile.load(name)
+    version, flavour = pins.role_variables["kata_version"], pins.role_variables.get("kata_flavour", "go")
+    assert pins.role_variables["kata_url"] == kata_release.url(version, flavour)
+    assert kata_release.chosen(pins, "", "") is pins
+    assert kata_release.chosen(pins, version, "") is pins
+
+
+def test_another_release_has_another_digest() -> None:
+    pins = profile.load("current")
+    assert pins.role_variables["kata_sha256"]
+    other = kata_release.chosen(pins, "3.30.0", "").role_variables
+    assert (other["kata_version"], other["kata_sha256"]) == ("3.30.0", "")
+    assert other["kata_url"].endswith("/3.30.0/kata-static-3.30.0-amd64.tar.zst")
+    # Before 4.1 both runtimes lie in one archive: its digest stays.
+    both = kata_release.chosen(pins, "", "rs").role_variables
+    assert (both["kata_flavour"], both["kata_sha256"]) == ("rs", pins.role_variables["kata_sha256"])
+
+
+def test_what_is_no_release_is_refused() -> None:
+    with pytest.raises(UsageError, match="no release of Kata"):
+        kata_release.archive_name("latest")
