@@ -134,7 +134,7 @@ def published(testbed: Testbed) -> Testbed:
 
 
 def find(parent: Path, name: str | None = None) -> Campaign:
-    """The campaign called ``name`` (a folder, its name, or a unique beginning of it), or the newest one.
+    """The campaign called ``name`` (a folder, its name, or a unique beginning of it); None or "last": the newest one.
 
     Raises:
         StoreError: there is none, or the name fits several.
@@ -148,7 +148,7 @@ def find(parent: Path, name: str | None = None) -> Campaign:
     known = sorted(p.parent for p in parent.glob("*/campaign.json"))
     if not known:
         raise StoreError(f"There is no campaign in {parent}.", remedy="Run `rtlab bench` first, or name a folder.")
-    if name is None:
+    if name is None or name == "last":
         return Campaign(known[-1])
     fitting = [p for p in known if p.name == name] or [p for p in known if p.name.startswith(name)]
     if len(fitting) == 1:

@@ -550,6 +550,15 @@ def test_ready_says_which_runtime_is_missing(engine: Any) -> None:
     assert answer["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def test_facts_leave_out_the_engines_own_names_of_runc(engine: Any) -> None:
+    """Docker 20.10 lists them after a start and no more after a reload, so a resume would see other machines."""
+    listed = {"runc": {"path": "runc"}, "io.containerd.runc.v2": {"path": "runc"}, "kata": {"path": "/no/kata-runtime"}}
+    _, path = engine({"GET /info": json.dumps({"Runtimes": listed}).encode(), "GET /images/json": b"[]"})
+    status, answer, stderr = ask(request_to(path, verb="facts"))
+    assert status == 0, stderr
+    assert sorted(answer["runtimes"]) == ["kata", "runc"]
+
+
 @pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])
 def test_a_request_it_does_not_speak_ends_it(wrong: dict[str, Any]) -> None:
     status, answer, _ = ask(request_to("/none", **wrong))

@@ -192,6 +192,7 @@ def test_find_takes_a_beginning_and_names_the_rivals(tmp_path: Path) -> None:
     second = store.create(tmp_path, make_spec(name="two"), make_testbed(), [])
 
     assert store.find(tmp_path).folder == second.folder
+    assert store.find(tmp_path, "last").folder == second.folder
     assert store.find(tmp_path, first.folder.name).folder == first.folder
     assert store.find(tmp_path, str(first.folder)).folder == first.folder
     with pytest.raises(StoreError, match="fits several campaigns"):

@@ -38,7 +38,7 @@ def command(
     strict: Annotated[bool | None, typer.Option("--strict/--no-strict", help="Refuse machines that differ.")] = None,
     like: Annotated[str, typer.Option(help="The spec and seed of this stored campaign again.")] = "",
     new: Annotated[bool, typer.Option("--new", help="Start a new campaign although one is unfinished.")] = False,
-    resume: Annotated[str, typer.Option(help="Go on with this campaign.")] = "",
+    resume: Annotated[str, typer.Option(help='Go on with this campaign; "last": the newest.')] = "",
     accept_changes: Annotated[
         bool, typer.Option("--accept-changes", help="Resume although the machines changed.")
     ] = False,
