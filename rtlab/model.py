@@ -332,7 +332,8 @@ class Trial:
 
     @property
     def key(self) -> str:
-        return f"{self.number:04d}-{self.experiment}-{self.arm.replace('#', '-')}-{self.machine}"
+        arm = self.arm.replace("#", "-").replace(":", ".")  # no colon in a file's name: some systems refuse it
+        return f"{self.number:04d}-{self.experiment}-{arm}-{self.machine}"
 
 
 class Outcome(str, Enum):

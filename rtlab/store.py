@@ -313,7 +313,7 @@ class Campaign:
         """
         record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         parent = self.folder / "trials"
-        final = parent / _folder_name(record)
+        final = parent / folder_name(record)
         temporary = parent / f".{final.name}.{secrets.token_hex(4)}.tmp"
         try:
             temporary.mkdir()
@@ -360,8 +360,8 @@ class Campaign:
     def _record(self, folder: Path) -> Record:
         file = f"{folder}/record.json"  # joining paths as text: a report reads hundreds of thousands
         record = _validated(_RECORD, _read(file, MAX_RECORD_BYTES), file)
-        if folder.name != _folder_name(record):
-            raise StoreError(f"{file} belongs to another trial: its folder should be called {_folder_name(record)}.")
+        if folder.name != folder_name(record):
+            raise StoreError(f"{file} belongs to another trial: its folder should be called {folder_name(record)}.")
         return record
 
     def raw_outputs(self) -> Iterator[RawOutput]:
@@ -375,7 +375,7 @@ class Campaign:
 
     def raw_output(self, record: Record) -> RawOutput:
         """The verbatim files of one attempt (see ``raw_outputs``)."""
-        folder = f"{self.folder}/trials/{_folder_name(record)}"
+        folder = f"{self.folder}/trials/{folder_name(record)}"
         content: dict[str, bytes] = {}
         for name, digest in record.files.items():
             if name not in RAW_FILES:
@@ -433,7 +433,8 @@ class Campaign:
         return hold_lock(self.folder / ".lock", purpose)
 
 
-def _folder_name(record: Record) -> str:
+def folder_name(record: Record) -> str:
+    """The name of an attempt's folder below ``trials``."""
     number, rest = record.trial.key.split("-", 1)
     return f"{number}.{record.attempt}-{rest}"
 
@@ -481,11 +482,6 @@ def read_file(path: Path) -> bytes:
 def read_json(path: Path) -> Any:
     """The same, parsed (StoreError when it is no JSON)."""
     return _load_json(path)
-
-
-def folder_name(record: Record) -> str:
-    """The name of an attempt's folder below ``trials``."""
-    return _folder_name(record)
 
 
 def _load_json(path: Path) -> Any:

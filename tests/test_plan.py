@@ -97,6 +97,13 @@ def test_aa_adds_four_blocks_with_the_baseline_in_both_arms() -> None:
     assert {t.runtime for t in extra} == {"runc"}
 
 
+def test_folders_of_variants_and_of_the_aa_arm_have_names_that_every_system_takes() -> None:
+    """Artifact stores and Windows refuse a colon; a number sign ends a URL's path."""
+    keys = {trial.key for trial in plan(spec_of(runtimes=("runc", "kata", "kata:clh"), aa=True), TWO, 3)}
+    assert any("-kata.clh-" in key for key in keys)
+    assert not [key for key in keys if set(key) & set(':#"<>|*?\\/')]
+
+
 def test_the_papers_design_runs_one_runtime_after_the_other_each_test_in_its_own_boot() -> None:
     trials = plan(spec_of(runs=15, design="paper"), TWO, 1)
     # "150 for 15 runs of five tests" of two runtimes: measurement.md §1.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import facts, paper, plugins, tables
+from rtlab import facts, paper, plugins, store, tables
 from rtlab.errors import ParseError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -83,7 +83,7 @@ def _built(campaign: Campaign) -> Report:
                 record=record,
                 outcome=Outcome.INVALID.value if unreadable else record.outcome.value,
                 reason=reason[:MOST_REASON] or record.reason,
-                folder=f"trials/{record.trial.number:04d}.{record.attempt}-{record.trial.key.split('-', 1)[1]}",
+                folder=f"trials/{store.folder_name(record)}",
             )
         )
     done = {record.trial.number for record in records}
