@@ -204,6 +204,7 @@ class Runtime:
         own_kernel: Whether a container under it has a kernel of its own.
         needs_kvm: Whether the machine must have a working /dev/kvm.
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
+        known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
     """
 
@@ -215,7 +216,12 @@ class Runtime:
     own_kernel: bool
     needs_kvm: bool = False
     variants: bool = False
+    known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+
+    def meaning_of(self, message: str) -> str:
+        """What a message of the engine or of this runtime means, in a sentence; empty when it is not known."""
+        return next((meaning for words, meaning in self.known_errors.items() if words in message), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import socket
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,6 +126,20 @@ def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
     )
 
 
+def with_sources(profile: Profile, given: Mapping[str, str]) -> Profile:
+    """The profile without its digests of files that the user takes from elsewhere under other names.
+
+    A file of the same name is held to be the same file, from a mirror or brought along: its digest stays.
+    """
+    changes = {}
+    for runtime in ("kata", "crun"):
+        source = given.get(f"{runtime}_archive") or given.get(f"{runtime}_url")
+        of_profile = str(profile.role_variables.get(f"{runtime}_url", ""))
+        if source and source.rpartition("/")[2] != of_profile.rpartition("/")[2]:
+            changes[f"{runtime}_sha256"] = ""
+    return replace(profile, role_variables={**profile.role_variables, **changes}) if changes else profile
+
+
 def missing_pins(profile: Profile, runtimes: Iterable[str], given: Mapping[str, str]) -> tuple[MissingPin, ...]:
     """Digests that this profile does not know and the user has not given, as far as these runtimes need them.
 
@@ -138,12 +152,30 @@ def missing_pins(profile: Profile, runtimes: Iterable[str], given: Mapping[str, 
     missing = []
     if profile.box["kind"] == "cloud-image" and not (profile.box.get("sha256") or variables.get("box_sha256")):
         missing.append(MissingPin(variable="box_sha256", of=profile.box["url"]))
-    for runtime, digest in (("kata", "sha256"), ("gvisor", "sha512"), ("crun", "sha256")):
-        from_archive = runtime == "kata" or variables.get(f"{runtime}_source") == "release"
-        if runtime in wanted and from_archive and not variables.get(f"{runtime}_{digest}"):
+    for runtime, digest in _released(wanted, variables):
+        if not variables.get(f"{runtime}_{digest}"):
             source = variables.get(f"{runtime}_archive") or variables.get(f"{runtime}_url") or f"{runtime}'s release"
             missing.append(MissingPin(variable=f"{runtime}_{digest}", of=source))
     return tuple(missing)
+
+
+def _released(runtimes: Container[str], variables: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Those of the runtimes that come as a release's file, each with the kind of digest that its role checks."""
+    for runtime, digest in (("kata", "sha256"), ("gvisor", "sha512"), ("crun", "sha256")):
+        if runtime in runtimes and (runtime == "kata" or variables.get(f"{runtime}_source") == "release"):
+            yield runtime, digest
+
+
+def downloads(profile: Profile, runtimes: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Runtime -> the server that it is downloaded from, for those that are no package and not at hand as a file."""
+    variables = {**profile.role_variables, **{k: v for k, v in given.items() if v}}
+    wanted = {runtime.split(":", 1)[0] for runtime in runtimes}
+    found = {}
+    for runtime, _ in _released(wanted, variables):
+        host = urlsplit(str(variables.get(f"{runtime}_url", ""))).hostname
+        if host and not variables.get(f"{runtime}_archive"):
+            found[runtime] = host
+    return found
 
 
 def unreachable(profile: Profile, *, timeout_s: float = _REACH_S) -> tuple[str, ...]:
@@ -151,17 +183,28 @@ def unreachable(profile: Profile, *, timeout_s: float = _REACH_S) -> tuple[str, 
 
     A proxy (``https_proxy``) is what must answer where there is one: what it can reach only it knows.
     """
-    if not profile.needs:
+    return _silent(profile.needs, timeout_s)
+
+
+def _silent(hosts: Iterable[str], timeout_s: float = _REACH_S) -> tuple[str, ...]:
+    asked = tuple(dict.fromkeys(hosts))
+    if not asked:
         return ()
-    with ThreadPoolExecutor(max_workers=len(profile.needs)) as pool:
-        answers = tuple(pool.map(lambda host: _answers(host, timeout_s), profile.needs))
-    return tuple(host for host, answered in zip(profile.needs, answers, strict=True) if not answered)
+    with ThreadPoolExecutor(max_workers=len(asked)) as pool:
+        answers = tuple(pool.map(lambda host: _answers(host, timeout_s), asked))
+    return tuple(host for host, answered in zip(asked, answers, strict=True) if not answered)
 
 
-def require_reachable(profile: Profile) -> None:
-    """Raise HostUnfit, at once, naming what does not answer and the profile that needs none of it."""
+def require_reachable(profile: Profile, runtimes: Iterable[str] = (), given: Mapping[str, str] | None = None) -> None:
+    """Raise HostUnfit, at once, naming what does not answer and what can be had without it.
+
+    Args:
+        runtimes: Those that are wanted: what they are downloaded from must answer, too.
+        given: What the user gave, a ``kata_archive`` that is at hand among it.
+    """
     silent = unreachable(profile)
     if not silent:
+        _require_downloads(profile, downloads(profile, runtimes, given or {}))
         return
     others = [other for other in names() if other != profile.name and not unreachable(load(other))]
     raise HostUnfit(
@@ -171,6 +214,19 @@ def require_reachable(profile: Profile) -> None:
             if others
             else "Check the network or the proxy (https_proxy); no profile can be had from here as it is."
         ),
+    )
+
+
+def _require_downloads(profile: Profile, servers: Mapping[str, str]) -> None:
+    silent = _silent(servers.values())
+    cut_off = {runtime: host for runtime, host in servers.items() if host in silent}
+    if not cut_off:
+        return
+    listed = ", ".join(f"{runtime} from {host}" for runtime, host in cut_off.items())
+    raise HostUnfit(
+        f"Profile {profile.name} downloads {listed}, which this machine cannot reach.",
+        remedy="Leave that runtime out with --runtimes"
+        + (", or bring Kata's archive along: --kata-archive FILE." if "kata" in cut_off else "."),
     )
 
 

@@ -64,6 +64,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     pins = kata_release.chosen(profile.load(settings.profile), settings.kata_version, settings.kata_flavour)
     given = _given(settings)
     folder = state.path.parent
+    pins = profile.with_sources(pins, given)
     locked = digests.read(folder)
     wanted = profile.missing_pins(pins, settings.runtimes, {k: v for k, v in given.items() if k not in DIGESTS})
     digests.refuse_changes(wanted, given, locked)
@@ -72,7 +73,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         pins = replace(pins, box={**pins.box, "sha256": given["box_sha256"]})
     provider.check(settings)
     if settings.provider != "simulated":
-        _require_pins(pins, settings, given)
+        _require_pins(pins, settings, given, state)
     if settings.provider == "vagrant" and any(plugins.runtime(r).role == "kata" for r in settings.runtimes):
         _require_kata(pins, notify)
     with state.locked("rtlab up"):
@@ -119,9 +120,11 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         )
 
 
-def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str]) -> None:
+def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
-    profile.require_reachable(pins)
+    if not _made_already(settings, state):
+        installs = settings.runtimes if settings.provider == "vagrant" else ()
+        profile.require_reachable(pins, installs, given)
     missing = profile.missing_pins(pins, settings.runtimes, given)
     if missing:
         listed = "\n".join(f"  {pin.variable} for {pin.of}" for pin in missing)
@@ -138,6 +141,16 @@ def _require_kata(pins: Profile, notify: Notify) -> None:
     warning = compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
     if warning:
         notify(Event(stage="provision", level="warning", message=warning))
+
+
+def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
+    """Whether the machines stand with all that is asked for: then nothing is downloaded, and no server needed."""
+    try:
+        existing = state.testbed()
+    except TestbedMissing:
+        return False
+    there = {runtime for machine in existing.machines for runtime in machine.runtimes}
+    return existing.profile == settings.profile and "images" in existing.details and there >= set(settings.runtimes)
 
 
 def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:

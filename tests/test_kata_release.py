@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rtlab import kata_release, profile
+from rtlab import compatibility, kata_release, profile
 from rtlab.errors import UsageError
 
 
@@ -38,12 +40,29 @@ def test_every_profiles_address_is_the_releases(name: str) -> None:
     assert kata_release.chosen(pins, version, "") is pins
 
 
+@pytest.mark.parametrize("name", profile.names())
+def test_profiles_and_the_table_of_digests_agree(name: str) -> None:
+    variables = profile.load(name).role_variables
+    assert kata_release.KNOWN_SHA256[variables["kata_version"]] == variables["kata_sha256"]
+
+
+def test_digests_of_the_table_are_sha256_and_all_different() -> None:
+    digests = list(kata_release.KNOWN_SHA256.values())
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
+    assert len(set(digests)) == len(digests)
+    # From 4.1 on each runtime has an archive of its own, and one digest per release says too little.
+    assert all(compatibility.version(release) < (4, 1) for release in kata_release.KNOWN_SHA256)
+
+
 def test_another_release_has_another_digest() -> None:
     pins = profile.load("current")
     assert pins.role_variables["kata_sha256"]
     other = kata_release.chosen(pins, "3.30.0", "").role_variables
-    assert (other["kata_version"], other["kata_sha256"]) == ("3.30.0", "")
+    # As Kubespray's checksums.yml has it.
+    assert other["kata_sha256"] == "e65aa5e5bd9f4d59bcd12a8c44a00966406e7329511dd3f756026b6eedc8ad26"
     assert other["kata_url"].endswith("/3.30.0/kata-static-3.30.0-amd64.tar.zst")
+    unknown = kata_release.chosen(pins, "3.20.0", "").role_variables
+    assert (unknown["kata_version"], unknown["kata_sha256"]) == ("3.20.0", "")
     # Before 4.1 both runtimes lie in one archive: its digest stays.
     both = kata_release.chosen(pins, "", "rs").role_variables
     assert (both["kata_flavour"], both["kata_sha256"]) == ("rs", pins.role_variables["kata_sha256"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import atomic, profile, virtualization
+from rtlab import atomic, plugins, profile, virtualization
 from rtlab.engine import Programs
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.model import Machine, Testbed, ignore_events
@@ -113,6 +113,17 @@ def test_kata_without_a_kvm_that_boots_says_so(tmp_path: Path, monkeypatch: pyte
 )
 def test_the_cause_is_taken_out_of_dockers_chain(text: str, reason: str) -> None:
     assert local.reason_in(text) == reason
+
+
+def test_a_known_message_is_told_by_what_it_means() -> None:
+    """As Docker 26.1.5 printed it on Debian 13 (kernel 6.12, runsc 20240729)."""
+    refusal = local.reason_in(
+        "docker: Error response from daemon: OCI runtime start failed: starting container: setting up network: "
+        'creating interfaces from net namespace "/proc/1939/ns/net": '
+        "cannot run with network enabled in root network namespace: unknown.\n"
+    )
+    assert "need a release after 2024-07-29" in plugins.runtime("gvisor").meaning_of(refusal)
+    assert plugins.runtime("runc").meaning_of(refusal) == ""
 
 
 def test_docker_knows_gvisor_as_runsc_and_runc_by_itself() -> None:

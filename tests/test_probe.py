@@ -437,6 +437,9 @@ class FakeEngine(threading.Thread):
             except OSError:
                 return
             head = connection.recv(65536).decode()
+            if not head:  # asked who listens, no more
+                connection.close()
+                continue
             line = " ".join(head.split()[:2]).split("?")[0]
             self.asked.append(line)
             body = self.answers.get(line, b"{}")
@@ -557,6 +560,38 @@ def test_facts_leave_out_the_engines_own_names_of_runc(engine: Any) -> None:
     status, answer, stderr = ask(request_to(path, verb="facts"))
     assert status == 0, stderr
     assert sorted(answer["runtimes"]) == ["kata", "runc"]
+
+
+def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: Path) -> None:
+    """From Docker 26 on /info has an empty path for Kata; here a process listens as a private dockerd does."""
+    file, path = tmp_path / "daemon.json", tmp_path / "docker.sock"
+    file.write_text(json.dumps({"runtimes": {"kata": {"runtimeType": "/opt/kata/bin/containerd-shim-kata-v2"}}}))
+    listen = "import socket, time; s = socket.socket(socket.AF_UNIX); s.bind({0!r}); s.listen(); time.sleep(60)"
+    argv = [sys.executable, "-c", listen.format(str(path)), "--config-file", str(file)]
+    with subprocess.Popen(argv) as process:
+        try:
+            deadline = time.monotonic() + 20
+            while not probe.daemon_settings(str(path)) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert probe.daemon_settings(str(path)) == json.loads(file.read_text())
+            file.write_text("{")
+            assert probe.daemon_settings(str(path)) == {}
+        finally:
+            process.kill()
+    assert probe.daemon_settings(str(tmp_path / "none.sock")) == {}
+
+
+@pytest.mark.parametrize(
+    ("runtime_type", "program"),
+    [
+        ("io.containerd.kata.v2", "containerd-shim-kata-v2"),
+        ("io.containerd.kata-qemu.v2", "containerd-shim-kata-qemu-v2"),
+        ("/opt/kata/bin/containerd-shim-kata-v2", "/opt/kata/bin/containerd-shim-kata-v2"),
+        ("", ""),
+    ],
+)
+def test_a_shims_program_by_containerds_rule(runtime_type: str, program: str) -> None:
+    assert probe.shim_of(runtime_type) == program
 
 
 @pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])

@@ -75,7 +75,7 @@ def test_every_pin_has_the_form_of_one(name: str) -> None:
 
 
 def test_missing_pins_are_named_until_they_are_given() -> None:
-    pins = profile.load("debian-12")
+    pins = profile.with_sources(profile.load("debian-12"), {"kata_archive": "/here/kata-static-1.12.1-mine.tar.xz"})
 
     assert profile.missing_pins(pins, ("runc", "gvisor"), {}) == ()
     missing = profile.missing_pins(pins, ("runc", "kata:qemu"), {"kata_sha256": ""})
@@ -88,7 +88,18 @@ def test_missing_pins_of_a_cloud_image() -> None:
     pins = profile.load("paper-2020")
     variables = {m.variable for m in profile.missing_pins(pins, ("runc", "kata", "gvisor", "crun"), {})}
 
-    assert variables == {"box_sha256", "kata_sha256", "gvisor_sha512", "crun_sha256"}
+    assert variables == {"box_sha256"}
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_all_that_runtimes_download_is_pinned(name: str) -> None:
+    pins = profile.load(name)
+    wanted = ("runc", "crun", "gvisor", "kata")
+    assert {m.variable for m in profile.missing_pins(pins, wanted, {})} <= {"box_sha256"}
+    for runtime in profile.downloads(pins, wanted, {}):
+        assert str(pins.role_variables[f"{runtime}_url"]).startswith("https://")
+        digest = pins.role_variables["gvisor_sha512" if runtime == "gvisor" else f"{runtime}_sha256"]
+        assert re.fullmatch(r"[0-9a-f]{128}" if runtime == "gvisor" else r"[0-9a-f]{64}", digest)
 
 
 def test_unknown_profile_names_the_nearest() -> None:
@@ -148,6 +159,38 @@ def test_require_reachable_names_the_profile_that_can_be_had(monkeypatch: pytest
 
     assert "github.com" not in caught.value.message
     assert "--profile debian-12" in caught.value.remedy
+
+
+def test_what_runtimes_are_downloaded_from_must_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "_answers", lambda host, timeout_s: False)
+    pins = profile.load("debian-13")
+
+    profile.require_reachable(pins, ("runc", "crun"))
+    with pytest.raises(HostUnfit, match=r"gvisor from storage\.googleapis\.com, which") as caught:
+        profile.require_reachable(pins, ("runc", "gvisor"))
+    assert "--runtimes" in caught.value.remedy and "--kata-archive" not in caught.value.remedy
+    with pytest.raises(HostUnfit, match=r"downloads kata from github\.com") as caught:
+        profile.require_reachable(pins, ("runc", "kata:clh"))
+    assert "--kata-archive FILE" in caught.value.remedy
+    profile.require_reachable(pins, ("runc", "kata:clh"), {"kata_archive": "/a/file"})
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, True),
+        ({"kata_archive": "/here/kata-static-3.29.0-amd64.tar.zst"}, True),
+        ({"kata_url": "https://mirror.example/kata-static-3.29.0-amd64.tar.zst"}, True),
+        ({"kata_archive": "/here/mine.tar.zst"}, False),
+        ({"kata_url": "https://mirror.example/kata-static-3.20.0-amd64.tar.xz"}, False),
+    ],
+)
+def test_a_profiles_digest_is_for_the_file_that_it_names(given: dict[str, str], kept: bool) -> None:
+    pins = profile.with_sources(profile.load("debian-13"), given)
+    assert bool(pins.role_variables["kata_sha256"]) is kept
+    assert pins.role_variables["gvisor_sha512"]
+    missing = [pin.variable for pin in profile.missing_pins(pins, ("runc", "kata"), given)]
+    assert missing == ([] if kept else ["kata_sha256"])
 
 
 def test_first_reachable_takes_the_first_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from rtlab import profile, virtualization
 from rtlab.box.catalogue import Box
 from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
-from rtlab.model import ignore_events
+from rtlab.model import Event, Level, ignore_events
 from rtlab.providers import Resource, vagrant
 from rtlab.state import StateFolder
 
@@ -61,6 +61,9 @@ class PretendedLibvirt:
 
     def resume(self, name: str, log: Path) -> None:
         self.calls.append(("resume", name))
+
+    def reset(self, name: str, log: Path) -> None:
+        self.calls.append(("reset", name))
 
     def describe(self) -> dict[str, Any]:
         return {}
@@ -250,6 +253,35 @@ def test_status_rest_and_wake(backend: PretendedLibvirt, state: StateFolder, mon
         vagrant.PROVIDER.wake(bed, machine, state)  # type: ignore[arg-type]
     assert backend.calls == [("pause", f"rtlab-{ID}-node1"), ("resume", f"rtlab-{ID}-node2")]
     assert clocks == ["node2"], "only of the one that had rested"
+
+
+def test_a_running_machine_that_hangs_is_reset_and_one_with_another_key_is_not(
+    backend: PretendedLibvirt, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = "Cannot reach it."
+
+    def boot_id(machine: Any) -> str:
+        if not backend.calls:
+            raise MachineUnreachable(answer)
+        return "after the reset"
+
+    monkeypatch.setattr(vagrant, "boot_id", boot_id)
+    monkeypatch.setattr(vagrant, "BOOTING_S", {Level.EMULATED: 0.0})
+    machine: Any = SimpleNamespace(name="node1", level=Level.EMULATED)
+    bed: Any = SimpleNamespace(id=ID, details={"backend": "libvirt"}, machines=[machine])
+    told: list[Event] = []
+    vagrant.PROVIDER.revive(bed, machine, state, told.append)
+    assert backend.calls == [("reset", f"rtlab-{ID}-node1")]
+    assert [event.machine for event in told] == ["node1"] and "resetting" in told[0].message
+
+    vagrant.PROVIDER.revive(bed, machine, state, told.append)
+    assert (len(backend.calls), len(told)) == (1, 1), "it answers now"
+
+    backend.calls.clear()
+    answer = "node1 shows another host key than it was given."
+    with pytest.raises(MachineUnreachable, match="host key"):
+        vagrant.PROVIDER.revive(bed, machine, state, told.append)
+    assert not backend.calls
 
 
 # --------------------------------------------------------------------------- the watchdog

@@ -186,7 +186,7 @@ class LocalProvider:
                         because = f" (without it: {refusals[0]})" if refusals else ""
                         notes[name] = wiring.note + because
                     break
-                refusals.append(refusal)
+                refusals.append(plugins.runtime(name).meaning_of(refusal) or refusal)
             else:
                 unavailable[name] = "; ".join(dict.fromkeys(refusals))
                 notify(

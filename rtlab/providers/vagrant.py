@@ -40,6 +40,9 @@ BOOT_TIMEOUT_S = 600
 # Of one `vagrant up`: the box is unpacked and copied, then all machines boot.
 UP_TIMEOUT_S = 2400.0
 ANSWER_TIMEOUT_S = 300.0
+# A machine that is still booting, and does not hang, answers after this at the latest.
+BOOTING_S = {Level.EMULATED: 120.0}
+BOOTING_ELSE_S = 20.0
 REMOVE_ATTEMPTS = 4
 # Boxes are no larger than this; a larger disk is grown at the first boot.
 BOX_DISK_GB = 10
@@ -138,9 +141,9 @@ class VagrantProvider:
                 for machine in testbed.machines:  # a campaign that was killed leaves some at rest
                     self.wake(testbed, machine, state)
             if _all_running(_module(backend), testbed_id, written):
-                with contextlib.suppress(MachineUnreachable):
-                    _wait_for_answers(testbed.machines, 20.0)
-                    return testbed
+                for machine in testbed.machines:
+                    self.revive(testbed, machine, state, notify)
+                return testbed
         if backend == "libvirt":
             libvirtd.ensure(log, notify)
         if written is not None and _all_exist(_module(backend), testbed_id, written):
@@ -305,6 +308,18 @@ class VagrantProvider:
             # Its clock stood still meanwhile. One that does not answer now is found out by what comes next.
             with contextlib.suppress(MachineUnreachable):
                 set_clock(machine)
+
+    def revive(self, testbed: Testbed, machine: Machine, state: StateFolder, notify: Notify) -> None:
+        """Wait until a running machine answers; one that hangs is reset."""
+        try:
+            _wait_for_answers((machine,), BOOTING_S.get(machine.level, BOOTING_ELSE_S))
+        except MachineUnreachable as error:
+            if "host key" in error.message:
+                raise
+            message = "It runs but does not answer: resetting it"
+            notify(Event(stage="machines", level="warning", machine=machine.name, message=message))
+            _module(str(testbed.details["backend"])).reset(f"rtlab-{testbed.id}-{machine.name}", _log(state))
+            _wait_for_answers((machine,), ANSWER_TIMEOUT_S)
 
     # ------------------------------------------------------------- teardown
 
