@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 # Without a terminal, one line of life this often at most (seconds), besides stage changes and warnings.
 PLAIN_EVERY_S = 30.0
+# Where nothing happens at all, the last line is said again after this.
+STILL_EVERY_S = 300.0
 
 
 def say(message: str) -> None:
@@ -83,10 +86,16 @@ class ProgressLine:
             TimeElapsedColumn(),
             console=err,
             transient=True,
+            refresh_per_second=1,  # with the local provider it shares the machine with what is measured
         )
         self._tasks: dict[str, TaskID] = {}
         self._last_line_at = 0.0
         self._last_stage = ""
+        self._last_line = ""
+        self._finished = True
+        self._held_back = False
+        self._over = threading.Event()
+        self._printing = threading.Lock()
 
     def __call__(self, event: Event) -> None:
         message = clean(event.message)
@@ -111,19 +120,44 @@ class ProgressLine:
 
     def _plain(self, event: Event, line: str) -> None:
         finished = event.fraction == 1.0
-        if event.stage != self._last_stage or finished or time.monotonic() - self._last_line_at >= PLAIN_EVERY_S:
-            share = f" ({event.fraction:.0%})" if event.fraction is not None else ""
-            err.print(escape(f"[{time.strftime('%H:%M:%S')}] {line}{share}"))
-            self._last_line_at, self._last_stage = time.monotonic(), event.stage
+        share = f" ({event.fraction:.0%})" if event.fraction is not None else ""
+        with self._printing:
+            due = time.monotonic() - self._last_line_at >= PLAIN_EVERY_S
+            self._last_line, self._finished = line + share, finished
+            self._held_back = not (finished or due or event.stage != self._last_stage)
+            self._last_stage = event.stage
+            if not self._held_back:
+                self._print_last()
+
+    def _print_last(self, prefix: str = "") -> None:
+        err.print(escape(f"[{time.strftime('%H:%M:%S')}] {prefix}{self._last_line}"))
+        self._last_line_at = time.monotonic()
+        self._held_back = False
+
+    def _beat(self) -> None:
+        """Print what was held back when its time has come, and what goes on where nothing has happened for long."""
+        while not self._over.wait(PLAIN_EVERY_S / 10):
+            with self._printing:
+                silent_s = time.monotonic() - self._last_line_at
+                if self._held_back and silent_s >= PLAIN_EVERY_S:
+                    self._print_last()
+                elif not self._finished and silent_s >= STILL_EVERY_S:
+                    self._print_last("still ")
 
     @contextmanager
     def shown(self) -> Iterator[ProgressLine]:
-        """Show the live line for the duration."""
-        if not self._live:
-            yield self
+        """Show the live line, or plain ones now and then, for the duration."""
+        if self._live:
+            with self._progress:
+                yield self
             return
-        with self._progress:
+        beat = threading.Thread(target=self._beat, daemon=True, name="rtlab-progress")
+        beat.start()
+        try:
             yield self
+        finally:
+            self._over.set()
+            beat.join()
 
 
 @contextmanager
