@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlab import facts, like, plan, plugins, probe_client, stats, store
+from rtlab import content, facts, like, plan, plugins, probe_client, stats, store
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -96,7 +96,8 @@ def choose_campaign(
     machines = tuple(m.name for m in testbed.machines)
     trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
     _require_space(parent)
-    return store.create(parent, spec, testbed, trials, durable=durable), False
+    made_with = content.root() if testbed.provider == "vagrant" else None
+    return store.create(parent, spec, testbed, trials, made_with=made_with, durable=durable), False
 
 
 def _require_machines(campaign: Campaign, testbed: Testbed) -> None:

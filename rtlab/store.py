@@ -73,12 +73,20 @@ def spec_digest(spec: CampaignSpec, testbed_id: str) -> str:
 
 
 def create(
-    parent: Path, spec: CampaignSpec, testbed: Testbed, plan: Sequence[Trial], *, durable: bool = True
+    parent: Path,
+    spec: CampaignSpec,
+    testbed: Testbed,
+    plan: Sequence[Trial],
+    *,
+    made_with: Path | None = None,
+    durable: bool = True,
 ) -> Campaign:
     """Make a new campaign folder with spec, testbed and the whole plan, before anything runs.
 
     Args:
         parent: Usually ``campaigns``; made if missing.
+        made_with: The folder of the Vagrantfile, playbooks and roles that made the machines, copied into the campaign
+            (a profile's pins stand in the facts, as what they came to); None where rtlab made none.
         durable: False skips fsync per trial (simulated campaigns only); the protocol stays the same.
 
     Raises:
@@ -105,6 +113,8 @@ def create(
         atomic.write_json(temporary / "testbed.json", testbed_to_json(published(testbed)))
         lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in plan)
         atomic.write_bytes(temporary / "plan.jsonl", lines.encode())
+        if made_with is not None:
+            _keep_provisioning(made_with, temporary)
         os.rename(temporary, folder)
         atomic.sync_folder(parent)
     except OSError as error:
@@ -112,6 +122,14 @@ def create(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Campaign(folder, durable=durable)
+
+
+def _keep_provisioning(made_with: Path, folder: Path) -> None:
+    """For whoever asks later how the machines were made; the report does not read it, and `pack` leaves it out."""
+    shutil.copyfile(made_with / "Vagrantfile", folder / "Vagrantfile")
+    for name in ("playbooks", "roles"):
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(made_with / name, folder / "ansible" / name, ignore=ignored, copy_function=shutil.copyfile)
 
 
 def published(testbed: Testbed) -> Testbed:

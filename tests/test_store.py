@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import store
+from rtlab import content, store
 from rtlab.errors import Locked, StoreError
 from rtlab.model import Outcome
 from tests.conftest import make_record, make_spec, make_testbed, make_trial
@@ -199,6 +199,18 @@ def test_find_takes_a_beginning_and_names_the_rivals(tmp_path: Path) -> None:
         store.find(tmp_path, "2")
     with pytest.raises(StoreError, match="There is no campaign"):
         store.find(tmp_path / "none")
+
+
+def test_a_campaign_on_machines_that_rtlab_made_keeps_what_they_were_made_from(tmp_path: Path) -> None:
+    campaign = store.create(tmp_path, make_spec(), make_testbed(), [], made_with=content.root())
+    for kept, of in (("Vagrantfile", "Vagrantfile"), ("ansible/playbooks/site.yml", "playbooks/site.yml")):
+        assert (campaign.folder / kept).read_bytes() == (content.root() / of).read_bytes()
+    roles = {p.name for p in (campaign.folder / "ansible/roles").iterdir()}
+    assert {"common", "docker", "kata", "gvisor"} <= roles
+    assert not list(campaign.folder.rglob("__pycache__"))
+    assert store.find(tmp_path).spec == make_spec()
+    without = store.create(tmp_path, make_spec(name="static"), make_testbed(), [])
+    assert not (without.folder / "ansible").exists()
 
 
 def test_failed_trials_are_stored_like_all_others(tmp_path: Path) -> None:
