@@ -37,6 +37,7 @@ def testbed_options(campaign: Campaign) -> dict[str, Any]:
         found |= {k: v for k, kind in HARDWARE.items() if type(v := bed.details.get(k)) is kind and v}
     if isinstance(variants := bed.details.get("kata"), Mapping) and variants:
         found["kata"] = {name: dict(v) for name, v in variants.items() if isinstance(v, Mapping)}
+    found |= {k: v for k in ("kata_version", "kata_flavour") if isinstance(v := bed.details.get(k), str) and v}
     if bed.provider == "simulated" and isinstance(text := bed.details.get("scenario"), str):
         found["scenario_text"] = text
     return found
@@ -61,7 +62,8 @@ def testbed_differences(campaign: Campaign, settings: TestbedSettings) -> tuple[
         here = getattr(settings, key)
         here = ",".join(here) if isinstance(here, tuple) else here
         if here != there:
-            lines.append(f"{key}: {here} here, {clean(str(there))[:80]} there")
+            shown = here or "the profile's"
+            lines.append(f"{key}: {shown} here, {clean(str(there))[:80]} there")
     same_provider = settings.provider == campaign.testbed.provider
     if same_provider and settings.provider == "vagrant":
         box = campaign.testbed.details.get("box")

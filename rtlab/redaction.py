@@ -401,4 +401,6 @@ DETAILS: Mapping[Any, Any] = {
     "iptables": NUMBER,
     "allow_reboot": NUMBER,
     "kata": {WORD: {WORD: ANY}},
+    "kata_version": VERSION,
+    "kata_flavour": WORD,
 }

@@ -82,8 +82,8 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         testbed = provider.up(settings, pins, testbed_id, state, notify)
         unavailable = dict(testbed.details.get("unavailable_runtimes", {}))
         testbed = _with_runtimes(testbed, settings, unavailable)
-        if settings.kata:
-            testbed = replace(testbed, details={**testbed.details, "kata": settings.kata})
+        chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
+        testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
             return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())

@@ -80,6 +80,22 @@ def test_what_up_needs_is_read_from_the_testbed(tmp_path: Path) -> None:
     }
 
 
+def test_katas_release_flavour_and_variants_are_carried_over(tmp_path: Path) -> None:
+    chosen = {"kata_version": "3.30.0", "kata_flavour": "rs", "kata": {"small": {"default_memory": 512}}}
+    campaign = make(tmp_path, vagrant(**chosen))
+    options = like.testbed_options(campaign)
+    assert {key: options[key] for key in chosen} == chosen
+    lines = like.testbed_differences(campaign, TestbedSettings(provider="vagrant", backend="libvirt"))
+    assert "kata_version: the profile's here, 3.30.0 there" in lines
+
+
+def test_a_release_that_is_none_from_a_stranger_is_refused(tmp_path: Path) -> None:
+    make(tmp_path / "campaigns", vagrant(kata_version="3.30.0/../../x"), parameters={"boot": {}})
+    name = next((tmp_path / "campaigns").iterdir()).name
+    said = rtlab("up", "--like", name, "--provider", "simulated", cwd=tmp_path, status=2).stderr
+    assert "must be a release, such as 3.32.0" in said
+
+
 def test_details_of_the_wrong_kind_from_a_stranger_are_not_taken(tmp_path: Path) -> None:
     options = like.testbed_options(make(tmp_path, vagrant(cpus="$(reboot)", memory_mb=True, disk_cache=["x"])))
     assert not {"cpus", "memory_mb", "disk_cache"} & options.keys()
