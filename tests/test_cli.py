@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rtlab.cli import COMMANDS
+from rtlab.cli.ssh import ssh_argv
+from rtlab.model import Machine
 from rtlab.state import StateFolder
 from tests.conftest import make_testbed
 
@@ -120,3 +123,27 @@ def test_version(tmp_path: Path) -> None:
     from rtlab import __version__
 
     assert rtlab("--version", cwd=tmp_path).stdout == f"rtlab {__version__}\n"
+
+
+def machine_by(transport: str, **changes: object) -> Machine:
+    (machine,) = make_testbed().machines[:1]
+    given = {"transport": transport, "address": "192.168.130.11", "user": "vagrant", "key_file": "/k", **changes}
+    return replace(machine, **given)  # type: ignore[arg-type]
+
+
+def test_ssh_keeps_arguments_apart_and_takes_a_single_word_as_a_line() -> None:
+    machine = machine_by("ssh", known_hosts_file="/known", port=22)
+    assert ssh_argv(machine, ("ls", "a b"))[-2:] == ["vagrant@192.168.130.11", "ls 'a b'"]
+    assert ssh_argv(machine, ("cd /tmp && ls",))[-1] == "cd /tmp && ls"
+    assert ssh_argv(machine, ())[-1] == "vagrant@192.168.130.11"
+    assert "StrictHostKeyChecking=yes" in ssh_argv(machine, ()) and "UserKnownHostsFile=/known" in ssh_argv(machine, ())
+
+
+def test_ssh_to_this_machine_runs_the_same_in_its_network() -> None:
+    machine = machine_by("local", netns="/run/netns/x", engine_socket="/run/d.sock")
+    here = ["env", "DOCKER_HOST=unix:///run/d.sock", "nsenter", "--net=/run/netns/x", "--"]
+    assert ssh_argv(machine, ("echo", "a b")) == [*here, "echo", "a b"]
+    done = subprocess.run(
+        ssh_argv(machine_by("local", netns=None), ("echo a; echo b",)), capture_output=True, check=True
+    )
+    assert done.stdout == b"a\nb\n"

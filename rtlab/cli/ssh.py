@@ -21,6 +21,7 @@ def command(
     \b
     rtlab ssh node1
     rtlab ssh node1 -- docker ps -a
+    rtlab ssh node1 -- 'cd /var/log && ls'    (one word: a line for the shell there)
     """
     from rtlab.errors import HostUnfit, UsageError
 
@@ -37,19 +38,23 @@ def command(
 
 
 def ssh_argv(machine: Machine, words: tuple[str, ...]) -> list[str]:
-    """The command that opens a shell there: OpenSSH with the testbed's own key and known hosts only."""
+    """The command that opens a shell there: OpenSSH with the testbed's own key and known hosts only.
+
+    A single word is a line for the machine's shell, as with ssh itself; of several, each stays one argument.
+    """
     import shlex
 
     if machine.transport == "local":
         inside = ["nsenter", f"--net={machine.netns}", "--"] if machine.netns else []
         docker = f"unix://{machine.engine_socket}"
-        return ["env", f"DOCKER_HOST={docker}", *inside, *(words or (os.environ.get("SHELL", "/bin/sh"),))]
+        program = ("/bin/sh", "-c", *words) if len(words) == 1 else words or (os.environ.get("SHELL", "/bin/sh"),)
+        return ["env", f"DOCKER_HOST={docker}", *inside, *program]
     if machine.transport != "ssh":
         from rtlab.errors import UsageError
 
         raise UsageError(f"{machine.name} is simulated: there is nothing to log in to.")
     key = ["-i", machine.key_file, "-o", "IdentitiesOnly=yes"] if machine.key_file else []
-    remote = [shlex.join(words)] if words else []
+    remote = list(words) if len(words) == 1 else [shlex.join(words)] if words else []
     return [
         "ssh",
         "-F",

@@ -105,8 +105,14 @@ def test_two_cpu_seconds_and_64_mib_read_so(machine: Machine) -> None:
     assert cgroup == pytest.approx(HELD, rel=0.05)
 
     if "gvisor" in RUNTIMES:
-        burnt, pss, cgroup, _ = measure(machine, "gvisor", rounds)
-        assert pss == pytest.approx(HELD, rel=0.05)
-        assert cgroup == pytest.approx(HELD, rel=0.05)
         # The same work costs as much to compute, and gVisor's own kernel beside it: a wider bound, not a proof to 5 %.
-        assert burnt == pytest.approx(2.0, rel=0.25)
+        # It holds while the processor is as fast as it was under runC, which a busy host's is not: then both again.
+        bound = pytest.approx(2.0, rel=0.25)
+        for _ in range(3):
+            burnt, pss, cgroup, _ = measure(machine, "gvisor", rounds)
+            assert pss == pytest.approx(HELD, rel=0.05)
+            assert cgroup == pytest.approx(HELD, rel=0.05)
+            if burnt == bound:
+                break
+            rounds = measure(machine, "runc", 0)[3]
+        assert burnt == bound
