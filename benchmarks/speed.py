@@ -80,10 +80,7 @@ def report_of_a_large_campaign() -> None:
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    if "--large" in arguments:
-        arguments.remove("--large")
-        report_of_a_large_campaign()
+    arguments = [a for a in sys.argv[1:] if a != "--large"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         show("rtlab --help", seconds("--help", cwd=folder, repeat=7), "s", 0.3)
@@ -99,6 +96,8 @@ def main() -> None:
         overheads = [r["overhead_s"] for r in records if r["overhead_s"] is not None]
         show(f"controller's overhead per trial, median of {len(overheads)}", statistics.median(overheads), "s", 0.5)
         show("controller's overhead per trial, worst", max(overheads), "s", 0.5)
+    if "--large" in sys.argv:  # last: it has a goal of its own for memory
+        report_of_a_large_campaign()
 
 
 if __name__ == "__main__":
