@@ -1,7 +1,8 @@
-"""hyperfine's ``--export-json`` (hyperfine 1.x): what its scripts/plot_*.py and others read.
+"""hyperfine's ``--export-json`` (hyperfine 1.x): what its scripts/*.py and others read.
 
 Times are seconds from the request to the engine until the first page, later starts only, as in Table I. hyperfine's
-user and system times are of a command's own process; a container has none, so they are left out rather than 0.
+user and system times are of a command's own process; a container has none, so they are left out rather than 0
+(Bencher's adapter ``shell_hyperfine`` insists on them and refuses the file; the format ``bencher`` is for it).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from rtlab.text import clean
 
 
 def export(report: Report, runtime: str) -> bytes:
-    """One result per runtime; a runtime of which every start failed is left out, and counted in the others' parameters.
+    """One result per runtime, its failed trials counted in ``parameters``; a runtime whose every start failed is left out,
+    because the format has no result without a time.
 
     Raises:
         UsageError: no start times.
