@@ -1,4 +1,4 @@
-"""Exports, each read by its real consumer where one can run here (pyperf, pyarrow, LaTeX), else held to its format.
+"""Exports, each read by its real consumer where it is a package (pyperf, pyarrow, LaTeX), else held to its format.
 
 Values are checked against the kept campaign's raw files, read here by hand.
 """
@@ -62,6 +62,17 @@ def test_hyperfine_has_the_times_in_seconds_and_what_its_scripts_read(built: Rep
         # scripts/*.py of hyperfine, all of which but plot_parametrized.py were run on such a file (docs/exports.md).
         assert {"command", "mean", "stddev", "median", "min", "max", "times"} <= result.keys()
         assert "means nothing" in result["command"]
+
+
+def test_values_of_a_block_that_was_repeated_are_not_exported() -> None:
+    """Of that campaign's four blocks one was repeated: three values of runC, two of Kata, as its report says."""
+    built = report.build(store.find(KEPT.parent, "emulated-kata-1.12.1"))
+    results = json.loads(exports.export(built, "hyperfine"))["results"]
+    assert {r["parameters"]["runtime"]: len(r["times"]) for r in results} == {"runc": 3, "kata": 2}
+    for result in results:
+        summary = built.analysis.summary("boot", "first_page_s", result["parameters"]["runtime"])
+        assert summary is not None and summary.median is not None
+        assert (summary.n, summary.median.point) == (len(result["times"]), pytest.approx(result["median"]))
 
 
 def test_a_runtime_that_never_started_is_left_out_and_never_zero(built: Report) -> None:

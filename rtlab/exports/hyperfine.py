@@ -15,8 +15,9 @@ from rtlab.text import clean
 
 
 def export(report: Report, runtime: str) -> bytes:
-    """One result per runtime, its failed trials counted in ``parameters``; a runtime whose every start failed is left out,
-    because the format has no result without a time.
+    """One result per runtime, its failed trials counted in ``parameters``.
+
+    A runtime whose every start failed is left out: the format has no result without a time.
 
     Raises:
         UsageError: no start times.

@@ -11,12 +11,14 @@ from rtlab.text import clean
 
 
 def values(report: Report, experiment: str, metric: str, arm: str) -> list[tuple[int, float]]:
-    """(trial number, value in the base unit) of every usable value, in order; A/A blocks are left out."""
+    """(trial number, value in the base unit) of every value that the report's own figures rest on, in order: A/A blocks
+    are left out, and blocks that were repeated or given up."""
+    summary = report.analysis.summary(experiment, metric, arm)
+    used = set(summary.trials if summary else ())
     return [
         (o.trial.number, o.value)
         for o in report.observations
-        if (o.trial.experiment, o.metric, o.trial.arm, o.trial.kind) == (experiment, metric, arm, "ab")
-        and o.value is not None
+        if (o.trial.experiment, o.metric) == (experiment, metric) and o.trial.number in used and o.value is not None
     ]
 
 
