@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ from rtlab.model import (
 from rtlab.pace import Pace, elapsed_s
 from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
+from rtlab.stats.missing import numbered
 from rtlab.store import Campaign
 from rtlab.units import format_bytes, format_duration, format_number, from_base
 
@@ -136,11 +137,11 @@ def _require_space(folder: Path) -> None:
 
 
 def pending(campaign: Campaign) -> tuple[Trial, ...]:
-    """Trials that are planned, have no record, and whose block was not given up for a repeat."""
+    """Trials that are planned, have no record, and whose block was not given up."""
     trials = campaign.plan
     done = {_number(folder) for folder in campaign.trial_folders()}
-    replaced = {t.repeats for t in trials if t.repeats is not None}
-    return tuple(t for t in trials if t.number not in done and t.block not in replaced)
+    given_up = {t.repeats for t in trials if t.repeats is not None} | campaign.given_up().keys()
+    return tuple(t for t in trials if t.number not in done and t.block not in given_up)
 
 
 def _number(folder: Path) -> int:
@@ -159,7 +160,7 @@ class Progressed:
         done: Trials with a record now.
         not_ok: Attempts that are failed, timed out, invalid or not parseable.
         repeated_blocks: Blocks that were added because one was interrupted or held such a trial.
-        short_of_blocks: Blocks that stay incomplete because the limit of repeats was reached.
+        short_of_blocks: Blocks that stay incomplete or were given up because the limit of repeats was reached.
         stopped: Why an adaptive campaign stopped; empty for others.
     """
 
@@ -327,7 +328,8 @@ class Bench:
             )
 
     def _give_up_interrupted_blocks(self) -> None:
-        """A block of which only a part was done when an earlier session ended cannot be paired: repeat it whole.
+        """A block of which only a part was done when an earlier session ended cannot be paired: repeat it whole, or do
+        without it when the limit of repeats is reached.
 
         Simulated machines have no state that an interruption could disturb, and the paper's design has no blocks.
         """
@@ -337,7 +339,10 @@ class Bench:
         waiting = {t.number for t in pending(self.campaign)}
         begun = {t.block for t in trials if t.number not in waiting}
         interrupted = sorted({t.block for t in trials if t.number in waiting} & begun)
-        self._repeat(interrupted, "was interrupted and is carried to its end")
+        for block in self._repeat(interrupted):
+            reason = f"it was interrupted, and the limit of {self._most_repeats()} repeated blocks is reached"
+            self.campaign.give_up(block, reason)
+            self.notify(Event(stage="trial", message=f"block {block} is given up: {reason}", level="warning"))
 
     def _repeat_unusable_blocks(self) -> None:
         if self.spec.design == "paper":
@@ -345,26 +350,22 @@ class Bench:
         unusable = self._unusable_numbers()
         trials = self.campaign.plan
         replaced = {t.repeats for t in trials if t.repeats is not None}
-        self._repeat(
-            sorted({t.block for t in trials if t.number in unusable and t.block not in replaced}), "cannot be used"
-        )
+        gone = replaced | self.campaign.given_up().keys()
+        beyond = self._repeat(sorted({t.block for t in trials if t.number in unusable and t.block not in gone}))
+        if beyond:
+            which = f"{numbered(beyond)} cannot be used and will not be repeated"
+            message = f"{which}: the limit of {self._most_repeats()} repeated blocks is reached"
+            self.notify(Event(stage="trial", message=message, level="warning"))
 
-    def _repeat(self, blocks: Iterable[int], otherwise: str) -> None:
-        """Plan the blocks anew, as far as the limit allows; what becomes of the others is said."""
-        trials = self.campaign.plan
-        limit = math.ceil(EXTRA_BLOCKS * max(self.spec.runs, _planned_blocks(trials)))
-        for block in blocks:
-            trials = self.campaign.plan
-            if len({t.block for t in trials if t.repeats is not None}) >= limit:
-                self.notify(
-                    Event(
-                        stage="trial",
-                        message=f"block {block} {otherwise}: the limit of {limit} repeated blocks is reached",
-                        level="warning",
-                    )
-                )
-                return
-            self.campaign.append_to_plan(plan.repeat_block(trials, block))
+    def _most_repeats(self) -> int:
+        return math.ceil(EXTRA_BLOCKS * max(self.spec.runs, _planned_blocks(self.campaign.plan)))
+
+    def _repeat(self, blocks: Sequence[int]) -> tuple[int, ...]:
+        """Plan the blocks anew, as far as the limit allows. Returns those beyond it."""
+        left = self._most_repeats() - len({t.block for t in self.campaign.plan if t.repeats is not None})
+        for block in blocks[: max(0, left)]:
+            self.campaign.append_to_plan(plan.repeat_block(self.campaign.plan, block))
+        return tuple(blocks[max(0, left) :])
 
     def _unusable_numbers(self) -> frozenset[int]:
         """Numbers of trials that are done but not usable: not ok, or not parseable."""
@@ -605,6 +606,7 @@ class Bench:
         trials = self.campaign.plan
         replaced = {t.repeats for t in trials if t.repeats is not None}
         short = {t.block for t in trials if t.number in unusable and t.block not in replaced}
+        short |= self.campaign.given_up().keys()
         return Progressed(
             done=len(self.campaign.trial_folders()),
             not_ok=len(unusable),

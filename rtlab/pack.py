@@ -183,6 +183,9 @@ def _copy(campaign: Campaign, to: Path, redaction: Redaction) -> tuple[dict[str,
         folder.mkdir(parents=True)
         for number, reading in enumerate(taken, 1):
             _text(folder / f"{number:04d}.json", _json(redaction.facts(reading)))
+    if given_up := campaign.given_up():
+        lines = (_line({"block": b, "reason": redaction.text(r)}) for b, r in sorted(given_up.items()))
+        _text(to / "given-up.jsonl", "".join(lines))
     if looks := campaign.looks():
         _text(to / "looks.jsonl", "".join(_line(_look(redaction, look)) for look in looks))
     if campaign.finished:

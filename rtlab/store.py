@@ -6,6 +6,7 @@
       plan.jsonl           every trial, in order                       before the first trial; repeats are appended
       facts/<machine>/<time>.json                                      taken at the start and at each resume
       Vagrantfile  ansible/                                            what the machines were made from
+      given-up.jsonl       interrupted blocks that are not repeated, with the reason; absent when there is none
       looks.jsonl          adaptive campaigns: what each look saw, and whether the campaign went on
       finished.json        when nothing is left to do, repeats included; absent until then
       trials/<number>.<attempt>-<experiment>-<arm>-<machine>/
@@ -263,6 +264,20 @@ class Campaign:
             whole = [json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in (*self.plan, *added)]
             atomic.write_bytes(self.folder / "plan.jsonl", "".join(whole).encode())
 
+    def give_up(self, block: int, reason: str) -> None:
+        """Note, durably, that an interrupted block is neither carried on nor repeated, and why."""
+        line = json.dumps({"at": now(), "block": block, "reason": reason}, sort_keys=True)
+        atomic.append_line(self.folder / "given-up.jsonl", line, 0o644)
+
+    def given_up(self) -> dict[int, str]:
+        """Blocks that were interrupted and are not repeated -> the reason. Their trials are in no pair."""
+        found = {}
+        for line in _json_lines(self.folder / "given-up.jsonl"):
+            block, reason = line.get("block"), line.get("reason")
+            if isinstance(block, int) and isinstance(reason, str):
+                found[block] = reason
+        return found
+
     @property
     def finished(self) -> bool:
         """Whether ``bench`` came to its end here, repeats included."""
@@ -290,19 +305,8 @@ class Campaign:
             atomic.append_line(self.folder / "looks.jsonl", json.dumps(look, sort_keys=True, allow_nan=False), 0o644)
 
     def looks(self) -> tuple[Mapping[str, Json], ...]:
-        """Every look at an adaptive campaign, in order; lines that are none (power loss) are passed over."""
-        file = self.folder / "looks.jsonl"
-        if not file.exists():
-            return ()
-        found = []
-        for line in _read(file, MAX_RECORD_BYTES).splitlines():
-            try:
-                look = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(look, dict):
-                found.append(look)
-        return tuple(found)
+        """Every look at an adaptive campaign, in order."""
+        return _json_lines(self.folder / "looks.jsonl")
 
     # ------------------------------------------------------------- facts
 
@@ -500,6 +504,22 @@ def read_file(path: Path) -> bytes:
 def read_json(path: Path) -> Any:
     """The same, parsed (StoreError when it is no JSON)."""
     return _load_json(path)
+
+
+def _json_lines(path: Path) -> tuple[Mapping[str, Json], ...]:
+    """The objects of a file of JSON lines, in order; lines that are none (power loss) are passed over. A file that is
+    not there has none."""
+    if not path.exists():
+        return ()
+    found = []
+    for line in _read(path, MAX_RECORD_BYTES).splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return tuple(found)
 
 
 def _load_json(path: Path) -> Any:

@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from rtlab import bench, config, plugins, testbed
+from rtlab import bench, config, plugins, report, testbed
 from rtlab.errors import CommandFailed, MachineUnreachable, StoreError, UsageError
 from rtlab.model import CampaignSpec, CommandResult, Event, Level, Machine, Outcome, Shell, Testbed, ignore_events
 from rtlab.providers.simulated import SimulatedProvider
@@ -590,6 +590,48 @@ def test_a_block_that_an_interruption_split_is_repeated_whole(tmp_path: Path) ->
     numbers = [r.trial.number for r in lab.campaign.records()]
     assert 4 not in numbers  # given up with its block
     assert numbers == [1, 2, 3, *range(5, 13)]
+
+
+def test_an_interrupted_block_beyond_the_limit_is_given_up_and_in_no_pair(tmp_path: Path) -> None:
+    """measurement.md §3: left out of the pairs, and at most 20 % extra; 5 blocks allow one repeat."""
+    stops = ["0008-", "0016-"]
+
+    class Stop(Exception):
+        pass
+
+    def fault(verb: str, request: dict[str, Any], _machine: str) -> CommandResult | None:
+        if stops and verb == "trial" and request["labels"]["rtlab.trial"].startswith(stops[0]):
+            stops.pop(0)
+            raise Stop
+        return None
+
+    lab = Lab(
+        tmp_path, spec_for(experiments=("boot", "cpu"), parameters=parameters("boot", "cpu")), fault, level=Level.GUEST
+    )
+    of = {t.number: t for t in lab.campaign.plan}
+    assert of[8].block == 2 and of[16].block == 4  # four trials a block
+    for _ in range(2):
+        with pytest.raises(Stop):
+            lab.bench()
+    done = lab.bench()
+
+    assert lab.repeated() == {2}
+    assert set(lab.campaign.given_up()) == {4}
+    assert "block 4 is given up: it was interrupted, and the limit of 1 repeated blocks is reached" in lab.warnings()
+    assert (done.repeated_blocks, done.short_of_blocks, done.not_ok) == (1, 1, 0)
+    numbers = {r.trial.number for r in lab.campaign.records()}
+    assert {13, 14, 15} <= numbers and 16 not in numbers  # kept, and not carried on
+    assert lab.campaign.finished and not bench.pending(lab.campaign)
+    built = report.build(lab.campaign)
+    for comparison in built.analysis.comparisons:
+        if comparison.metric in ("first_page_s", "work_cpu_s"):
+            assert set(comparison.blocks) == {1, 3, 5, 6}, comparison.metric
+    assert "Block 4 was given up" in "\n".join(c.message for c in built.caveats)
+    assert "block 4 (interrupted, and not repeated" in "\n".join(c.message for c in built.caveats)
+    assert not [c for c in built.caveats if c.kind == "unfinished"]
+    again = lab.bench()  # nothing is left to do, and nothing is noted twice
+    assert again == done
+    assert len((lab.campaign.folder / "given-up.jsonl").read_text().splitlines()) == 1
 
 
 def test_a_campaign_folder_that_vanished_is_named(tmp_path: Path) -> None:

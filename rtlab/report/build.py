@@ -93,14 +93,15 @@ def _built(campaign: Campaign) -> Report:
     for number, before in causes.between(records, spec.reboot).items():
         happened[number] = [*before, *happened.get(number, [])]
     told_of = {number: "; ".join(told) for number, told in happened.items()}
-    analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles)
+    given_up = campaign.given_up()
+    analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
     read = (
         (meters.of_memory(analysis.summaries, spec.runtimes), "memory per idle container", "MiB", "memory", "IV"),
         (meters.of_cpu(cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
     )
     measured = {s.experiment for s in analysis.summaries if s.n and (s.experiment, s.metric) in meters.FIRST}
     disagreeing = [c for r, what, unit, where, _ in read for c in meters.caveats(r, what, unit, where, titles)]
-    found_in_plan = _about_the_plan(plan, attempts, campaign.stopped)
+    found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += containers.caveats(spec.runtimes, titles)
     notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
@@ -208,11 +209,14 @@ def _about_the_end(campaign: Campaign) -> list[Caveat]:
     return [Caveat(kind="adaptive", message=message)]
 
 
-def _about_the_plan(plan: Sequence[Trial], attempts: Sequence[Attempt], stopped: str) -> list[Caveat]:
+def _about_the_plan(
+    plan: Sequence[Trial], attempts: Sequence[Attempt], stopped: str, given_up: Mapping[int, str]
+) -> list[Caveat]:
     found = []
     replaced = sorted({t.repeats for t in plan if t.repeats is not None})
-    # What an interrupted block still lacked is never run: its repeat took its place.
-    waiting = sum(1 for a in attempts if a.record is None and a.trial.block not in replaced)
+    # What an interrupted block still lacked is never run: its repeat took its place, or the block was given up.
+    never = {*replaced, *given_up}
+    waiting = sum(1 for a in attempts if a.record is None and a.trial.block not in never)
     if waiting:
         why = "were left out by the cap" if stopped else "have not run: the campaign is unfinished"
         message = f"{waiting} of {len(plan)} planned trials {why}."
@@ -234,6 +238,9 @@ def _about_the_plan(plan: Sequence[Trial], attempts: Sequence[Attempt], stopped:
             "mean, median and ratio."
         )
         found.append(Caveat(kind="repeated", message=message))
+    for block, reason in sorted(given_up.items()):
+        message = f"Block {block} was given up: {reason}. What it gave is left out of every mean, median and ratio."
+        found.append(Caveat(kind="given up", message=message))
     return found
 
 

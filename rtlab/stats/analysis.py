@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rtlab.model import CampaignSpec, Caveat, Comparison, Metric, Observation, Record, Summary, Verdict
@@ -84,6 +84,7 @@ def analyse(
     *,
     causes: Mapping[int, str] | None = None,
     titles: Mapping[str, str] | None = None,
+    given_up: Collection[int] = (),
 ) -> Analysis:
     """Summaries, comparisons, verdicts and warnings, from parsed observations and the records' outcomes.
 
@@ -91,10 +92,11 @@ def analyse(
         metrics: Experiment -> its metrics.
         causes: Trial number -> what happened during it (new kernel messages, a long wait): told beside outliers.
         titles: Arm -> what it is called in sentences; its own name by default.
+        given_up: Blocks that were interrupted and not repeated: their values are left out.
     """
     names = titles or {}
     units = {(name, m.name): m.unit for name in spec.experiments for m in metrics[name]}
-    found = collect(observations, records, units)
+    found = collect(observations, records, units, given_up)
     copies = (f"{spec.baseline}#1", f"{spec.baseline}#2")
     for experiment, metric in units:
         for arm in spec.runtimes:

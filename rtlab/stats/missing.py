@@ -24,6 +24,9 @@ def left_out(
         if block in repeats:
             reasons.setdefault("interrupted or without a usable value, and repeated whole", []).append(block)
             continue
+        if block in (*arm.given_up, *baseline.given_up):
+            reasons.setdefault("interrupted, and not repeated because the limit was reached", []).append(block)
+            continue
         whys = [_why(series, of.get((block, series.arm)), titles) for series in (baseline, arm)]
         reasons.setdefault(" and ".join(why for why in whys if why) or "no value of both", []).append(block)
     if not reasons:

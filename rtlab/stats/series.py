@@ -2,14 +2,14 @@
 
 A trial may yield several observations of a metric (15 starts after one boot). They are reduced to their median, because
 starts after one boot are not independent replicates; what must not be pooled (cold and warm starts) has metrics of its
-own. A block that was repeated is left out where its repeat ran.
+own. A block that was repeated is left out where its repeat ran; one that was given up is left out.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -37,6 +37,7 @@ class Series:
         values: By block; at most one each.
         failed: Numbers of trials that failed, timed out, were invalid or not parseable; replaced blocks included.
         censored: Numbers of trials whose tool withheld the value.
+        given_up: Blocks whose value is left out because they were interrupted and could not be repeated.
     """
 
     experiment: str
@@ -46,6 +47,7 @@ class Series:
     values: dict[int, Value] = field(default_factory=dict)
     failed: list[int] = field(default_factory=list)
     censored: list[int] = field(default_factory=list)
+    given_up: list[int] = field(default_factory=list)
 
     def ordered(self) -> list[Value]:
         """By order of execution."""
@@ -74,11 +76,13 @@ def collect(
     observations: Sequence[Observation],
     records: Sequence[Record],
     units: Mapping[tuple[str, str], str],
+    given_up: Collection[int] = (),
 ) -> dict[Key, Series]:
     """The series of every arm and metric; also of arms that yielded nothing.
 
     Args:
         units: (experiment, metric) -> base unit; metrics that are not named are ignored.
+        given_up: Blocks that were interrupted and not repeated.
     """
     attempts = last_attempts(records)
     out = replaced(record.trial for record in attempts.values())
@@ -109,6 +113,9 @@ def collect(
                     series.censored.append(number)
                 continue
             if (trial.block, trial.experiment) in out:
+                continue
+            if trial.block in given_up:
+                series.given_up.append(trial.block)
                 continue
             series.values[trial.block] = Value(
                 block=trial.block,
