@@ -108,8 +108,8 @@ def test_each_machine_gets_what_the_paper_s_machines_had(tmp_path: Path, standin
             "modifyvm --memory 8192",
             "modifyvm --paravirtprovider kvm",
             "modifyvm --ioapic on",
-            "storagectl --name SATA Controller --hostiocache off",
-            f"storageattach --storagectl SATA Controller --port 1 --device 0 --type dvddrive --medium {seed}",
+            "storagectl --name SATA --hostiocache off",
+            f"storageattach --storagectl SATA --port 1 --device 0 --type dvddrive --medium {seed}",
         ):
             assert expected in flat, f"{expected} not in\n" + "\n".join(flat)
         assert any("--nictype1 virtio" in c for c in flat)

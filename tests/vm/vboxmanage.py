@@ -46,7 +46,12 @@ def main() -> int:
     elif command == "showvminfo":
         machine = find(argv[1])
         print(f'name="{machine["name"]}"\nUUID="{machine["uuid"]}"\nVMState="poweroff"')
-        print('storagecontrollername0="SATA Controller"\nnic1="nat"\nmacaddress1="080027012301"')
+        print('storagecontrollername0="SATA"\nnic1="nat"\nmacaddress1="080027012301"')
+    elif command in ("storagectl", "storageattach"):
+        name = argv[argv.index("--name" if command == "storagectl" else "--storagectl") + 1]
+        if name != "SATA":  # an imported OVF's, in VirtualBox 7.2
+            print(f"VBoxManage: error: Could not find a storage controller named '{name}'", file=sys.stderr)
+            return 1
     elif command == "modifyvm" and "--name" in argv:
         if os.environ.get("RTLAB_STANDIN_FAILS") == "name":
             return 1
