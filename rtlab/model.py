@@ -43,6 +43,7 @@ class Machine:
         netns: Network namespace file (``/run/netns/…``) that the probe must enter, or None.
         home: rtlab's folder on the machine: probe, page and images live there.
         runtimes: Names of the runtimes that were installed and proved there.
+        programs: Runtime -> SHA-256 of its program as ``up`` proved it: each trial's proof compares with it.
         may_reboot: Whether rtlab may reboot it.
         level: What it is.
     """
@@ -61,6 +62,7 @@ class Machine:
     netns: str | None = None
     home: str = "/opt/rtlab"
     runtimes: tuple[str, ...] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
     may_reboot: bool = True
     level: Level = Level.METAL
 

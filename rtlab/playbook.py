@@ -145,6 +145,7 @@ def host_variables(testbed: Testbed, machine: Machine) -> dict[str, Any]:
         "rtlab_python": machine.python,
         "rtlab_emulated": machine.level is Level.EMULATED,
         "rtlab_testbed": testbed.id,
+        "rtlab_netns": machine.netns or "",
         "docker_cli": machine.docker_cli,
         "docker_host": f"unix://{machine.engine_socket}",
     }

@@ -56,7 +56,7 @@ def envelope(verb: str, machine: Machine, timeout_s: float, **more: Json) -> dic
         "netns": machine.netns,
         "home": machine.home,
         "timeout_s": timeout_s,
-        "runtimes": [_runtime(name) for name in machine.runtimes],
+        "runtimes": [_runtime(name, machine) for name in machine.runtimes],
         **more,
     }
 
@@ -70,7 +70,7 @@ def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id
         machine,
         spec.trial_timeout_s,
         experiment=trial.experiment,
-        runtime=_runtime(trial.runtime),
+        runtime=_runtime(trial.runtime, machine),
         images=dict(spec.images),
         labels={"rtlab.testbed": testbed_id, "rtlab.trial": trial.key},
         parameters=experiment.request(trial, spec, machine, runtime),
@@ -78,13 +78,14 @@ def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id
     )
 
 
-def _runtime(name: str) -> dict[str, Json]:
+def _runtime(name: str, machine: Machine) -> dict[str, Json]:
     runtime = plugins.runtime(name)
     return {
         "name": name,
         "docker_name": runtime.docker_name,
         "proof": runtime.proof,
         "own_kernel": runtime.own_kernel,
+        "sha256": machine.programs.get(name),
     }
 
 
@@ -125,6 +126,8 @@ def clean(shell: Shell, machine: Machine, testbed_id: str) -> dict[str, Any]:
 def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str], testbed_id: str) -> dict[str, Any]:
     """Start one short container under the runtime and prove which runtime ran it (verb ``prove``).
 
+    Whatever an earlier ``up`` proved there is no measure: a newer build may have been installed on purpose since.
+
     Raises:
         HostUnfit: the proof failed; says what was found.
     """
@@ -132,7 +135,7 @@ def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str
         "prove",
         machine,
         PROVE_TIMEOUT_S,
-        runtime=_runtime(runtime),
+        runtime={**_runtime(runtime, machine), "sha256": None},
         images=dict(images),
         labels={"rtlab.testbed": testbed_id, "rtlab.trial": "prove"},
         parameters={},
@@ -144,6 +147,13 @@ def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str
             remedy="Look at .rtlab/logs, mend it, and run `rtlab up` again.",
         )
     return answer
+
+
+def proved_program(answer: Mapping[str, Any]) -> str | None:
+    """SHA-256 of the program that a proof found to be the runtime's; None when the answer does not tell."""
+    entry = ((answer.get("proof") or {}).get("evidence") or {}).get("entry") or {}
+    found = entry.get("runtime_sha256") or entry.get("sha256")
+    return found if isinstance(found, str) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +172,7 @@ class Readiness:
 
 def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
     """Whether the machine is ready for a trial under ``runtime`` (verb ``ready``)."""
-    request = envelope("ready", machine, READY_TIMEOUT_S, runtime=_runtime(runtime))
+    request = envelope("ready", machine, READY_TIMEOUT_S, runtime=_runtime(runtime, machine))
     answer = _answered(shell, machine, request, READY_TIMEOUT_S + 30)
     return Readiness(
         boot_id=answer.get("boot_id"),

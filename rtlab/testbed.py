@@ -111,10 +111,10 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
             digests.write(folder, wanted, given, locked)
         testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
         state.write_testbed(testbed)
-        failed = _prove(provider, testbed, prepared.references, notify)
+        testbed, failed = _prove(provider, testbed, prepared.references, notify)
         if failed:
             testbed = replace(testbed, details={**testbed.details, "failed_proofs": list(failed)})
-            state.write_testbed(testbed)
+        state.write_testbed(testbed)
         return Up(
             testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable, failed_proofs=tuple(failed)
         )
@@ -283,16 +283,21 @@ def _read_stamp(provider: Provider, machine: Machine) -> str:
         shell.close()
 
 
-def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], notify: Notify) -> list[str]:
-    """Every runtime on every machine starts a container and is proved, machines side by side; the failed tries.
+def _prove(
+    provider: Provider, testbed: Testbed, references: Mapping[str, str], notify: Notify
+) -> tuple[Testbed, list[str]]:
+    """Every runtime on every machine starts a container and is proved, machines side by side.
+
+    Returns the testbed with the digest of each proved program, and the failed tries.
 
     A guest inside an emulated machine takes longer to boot than Kata waits for its agent, about one time in eight
     (more on a busy host): there, and only there, a runtime with guests is tried again.
     """
     failed: list[str] = []
 
-    def prove_on(machine: Machine) -> None:
+    def prove_on(machine: Machine) -> Machine:
         shell = provider.shell(machine)
+        programs: dict[str, str] = {}
         try:
             probe_client.install(shell, machine)
             for number, runtime in enumerate(machine.runtimes):
@@ -307,7 +312,9 @@ def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], 
                 slow = machine.level is Level.EMULATED and plugins.runtime(runtime).needs_kvm
                 for left in reversed(range(GUEST_TRIES if slow else 1)):
                     try:
-                        probe_client.prove(shell, machine, runtime, references, testbed.id)
+                        answer = probe_client.prove(shell, machine, runtime, references, testbed.id)
+                        if digest := probe_client.proved_program(answer):
+                            programs[runtime] = digest
                         break
                     except HostUnfit as error:
                         if not left:
@@ -315,12 +322,13 @@ def _prove(provider: Provider, testbed: Testbed, references: Mapping[str, str], 
                         failed.append(error.message)
                         message = f"{error.message} Trying again, {left} more."
                         notify(Event(stage="prove", level="warning", message=message, machine=machine.name))
+            return replace(machine, programs=programs)
         finally:
             shell.close()
 
     with ThreadPoolExecutor(max_workers=max(1, len(testbed.machines))) as pool:
-        list(pool.map(prove_on, testbed.machines))
-    return failed
+        machines = tuple(pool.map(prove_on, testbed.machines))
+    return replace(testbed, machines=machines), failed
 
 
 # --------------------------------------------------------------------------- teardown

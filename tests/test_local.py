@@ -43,16 +43,53 @@ def test_what_is_missing_is_named_with_a_remedy(status: str, mounts: str, euid: 
     assert caught.value.exit_code == 3
 
 
-def test_gvisor_is_tried_with_its_own_network_first() -> None:
-    ways = local.gvisor_wirings("/usr/bin/runsc", "ptrace")
-    arguments = [way.entry["runtimeArgs"] for way in ways if way.entry]
-    assert arguments == [
-        ["--platform=ptrace"],
-        ["--platform=systrap"],
-        ["--platform=ptrace", "--network=host"],
-        ["--platform=systrap", "--network=host"],
-    ]
-    assert "--network=host" in ways[2].note
+@pytest.mark.parametrize(
+    ("default", "asked", "kvm", "order"),
+    [
+        # gVisor of 2026: no arguments at all is systrap on its own network stack.
+        ("systrap", "systrap", False, ["", "--platform=ptrace", "--network=host", "--platform=ptrace --network=host"]),
+        ("systrap", "", True, ["", "--platform=kvm", "--platform=ptrace", "--network=host"]),
+        # gVisor of 2022, whose own platform is the deprecated one: everything else is tried first.
+        ("ptrace", "ptrace", False, ["--platform=systrap", "", "--platform=systrap --network=host", "--network=host"]),
+        # A runsc that does not say.
+        (
+            "",
+            "kvm",
+            True,
+            ["--platform=kvm", "--platform=systrap", "--platform=ptrace", "--platform=kvm --network=host"],
+        ),
+    ],
+)
+def test_gvisor_is_tried_as_people_run_it_first(default: str, asked: str, kvm: bool, order: list[str]) -> None:
+    ways = local.gvisor_wirings("/usr/bin/runsc", default, asked, kvm=kvm)
+    arguments = [" ".join(way.entry.get("runtimeArgs", ())) for way in ways if way.entry]
+    assert arguments[: len(order)] == order
+    assert all(
+        ("--network=host" in way.note) == ("--network=host" in a) for way, a in zip(ways, arguments, strict=True)
+    )
+    # An empty list of arguments would be wrapped in a script by Docker as well.
+    assert all(way.entry is not None and way.entry.get("runtimeArgs") != [] for way in ways)
+
+
+@pytest.mark.parametrize(
+    ("told", "platform"),
+    [
+        # As runsc 20221219 and 20260905 print their flags.
+        (
+            '  -platform string\n    \tspecifies which platform to use: ptrace (default), kvm. (default "ptrace")\n'
+            "  -platform_device_path string\n    \tpath to a platform-specific device file\n",
+            "ptrace",
+        ),
+        ("  -platform string\n    \tspecifies which platform to use: systrap (default) (default systrap)\n", "systrap"),
+        ("Usage: runsc\n", ""),
+    ],
+)
+def test_a_runsc_tells_its_own_platform(tmp_path: Path, told: str, platform: str) -> None:
+    (tmp_path / "flags").write_text(told)
+    runsc = tmp_path / "runsc"
+    runsc.write_text(f'#!/bin/sh\n[ "$1" = flags ] && cat {tmp_path}/flags >&2\n')
+    runsc.chmod(0o755)
+    assert local.default_platform(str(runsc)) == platform
 
 
 @pytest.mark.parametrize(

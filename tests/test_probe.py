@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import errno
 import hashlib
 import itertools
@@ -46,36 +45,68 @@ def test_it_imports_only_the_standard_library_before_a_counter_is_read() -> None
 # --------------------------------------------------------------------------- proofs
 
 
+BUILDS = {
+    name: hashlib.sha256(name.encode()).hexdigest() for name in ("runc", "crun", "youki", "runsc", "kata", "qemu")
+}
+SHIM = "5" * 64
+MACHINE, GUEST = "11111111-2222-3333-4444-555555555555", "99999999-8888-7777-6666-555555555555"
+
+
 def seen(runtime: str) -> dict[str, Any]:
-    """The evidence of a real trial under that runtime; crun's and Kata's made from it by what only they leave."""
-    base = "gvisor" if runtime == "gvisor" else "runc"
-    found: dict[str, Any] = copy.deepcopy(
-        json.loads((GOLDEN / "io" / base / "probe.json").read_text())["proof"]["evidence"]
-    )
+    """Evidence as the runtime leaves it; ``test_recorded_evidence`` holds the same rules to what real ones left."""
+    program = {"gvisor": "runsc"}.get(runtime, runtime)
+    found: dict[str, Any] = {
+        "machine_boot_id": MACHINE,
+        "inside_boot_id": {"gvisor": "none", "kata": GUEST}.get(runtime, MACHINE),
+        "inside_version": "Linux version",
+        "entry": {"path": f"/opt/{program}", "sha256": BUILDS[program]},
+        "wanted_sha256": BUILDS[program],
+        "shim_sha256": SHIM,
+        "binary": f"/opt/{program}",
+        "binary_sha256": BUILDS[program],
+        "binary_is_script": False,
+        "running": [],
+        "kvm_held_by": [],
+        "state_files": [],
+    }
+    if runtime == "runc":
+        found.update(state_files=["state.json"], state_is_runcs=True)
     if runtime == "crun":
-        found.update(binary="/usr/bin/crun", state_files=["config.json", "status"], state_is_runcs=False)
-    if runtime == "kata":
+        found.update(state_files=["config.json", "status"], state_is_runcs=False)
+    if runtime == "youki":
+        found.update(state_files=["state.json", "youki_config.json"], state_is_runcs=False)
+    if runtime == "gvisor":
+        found.update(running=[["exe", BUILDS["runsc"]]])
+    if runtime == "kata":  # with a shim of its own; 1.x is a case of its own below
         found.update(
-            binary="/opt/kata/bin/kata-runtime",
-            inside_boot_id="99999999-8888-7777-6666-555555555555",
-            inside_version="Linux version 5.4.71 (kata)",
-            vmm_holds_kvm=True,
-            state_files=[],
-            state_is_runcs=False,
+            binary=None, binary_sha256=None, shim_sha256=BUILDS["kata"], kvm_held_by=[["qemu", BUILDS["qemu"]]]
         )
+        found.update(running=[["qemu", BUILDS["qemu"]], ["virtiofsd", "7" * 64]])
     return found
 
 
-@pytest.mark.parametrize("runtime", ["runc", "crun", "gvisor", "kata"])
+FAMILY = ["runc", "crun", "youki", "gvisor", "kata"]
+
+
+@pytest.mark.parametrize("runtime", FAMILY)
 def test_a_runtime_is_proved_by_its_own_evidence(runtime: str) -> None:
     assert probe.objections(runtime, seen(runtime)) == []
+    # The first time, nothing is known but what the engine's entry comes to.
+    assert probe.objections(runtime, {**seen(runtime), "wanted_sha256": None}) == []
 
 
-@pytest.mark.parametrize("claimed", ["runc", "crun", "gvisor", "kata"])
-@pytest.mark.parametrize("real", ["runc", "crun", "gvisor", "kata"])
-def test_no_runtime_passes_for_another(claimed: str, real: str) -> None:
+@pytest.mark.parametrize("claimed", FAMILY)
+@pytest.mark.parametrize("real", FAMILY)
+@pytest.mark.parametrize("known", [True, False])
+def test_no_runtime_passes_for_another(claimed: str, real: str, known: bool) -> None:
+    """An entry of the engine that is called ``claimed`` and leads to ``real``, known from `up` or never seen before."""
     if claimed != real:
-        assert probe.objections(claimed, seen(real))
+        evidence = seen(real)
+        evidence["wanted_sha256"] = seen(claimed)["wanted_sha256"] if known else None
+        assert probe.objections(claimed, evidence)
+
+
+OTHER = "e" * 64
 
 
 @pytest.mark.parametrize(
@@ -84,37 +115,108 @@ def test_no_runtime_passes_for_another(claimed: str, real: str) -> None:
         # A binary called runc that is crun: only crun leaves `status` for the container.
         ("runc", {"state_files": ["config.json", "status"], "state_is_runcs": False}, "state file"),
         ("crun", {"state_files": ["state.json"], "state_is_runcs": True}, "status file"),
+        ("youki", {"state_files": ["state.json"]}, "youki's own file"),
         # daemon.json's "kata" entry points at runc: the path is right, the kernel is not.
-        ("kata", {"inside_boot_id": "same"}, "no kernel of its own"),
+        ("kata", {"inside_boot_id": MACHINE}, "no kernel of its own"),
         ("kata", {"inside_boot_id": "none"}, "no kernel of its own"),
-        # A VMM without hardware virtualization (a fallback to TCG).
-        ("kata", {"vmm_holds_kvm": False}, "holds /dev/kvm"),
-        ("kata", {"inside_version": "Linux version 4.4.0 #1 SMP"}, "gVisor"),
-        ("gvisor", {"sandbox": False}, "sandbox"),
-        ("gvisor", {"inside_version": "Linux version 6.1.0"}, "not gVisor's"),
-        ("gvisor", {"binary": "/usr/sbin/runc"}, "not runsc"),
-        ("runc", {"binary": None}, "no binary"),
+        # A VMM without hardware virtualization (a fallback to TCG), or one that died.
+        ("kata", {"kvm_held_by": []}, "holds /dev/kvm"),
+        # Another shim than the installed Kata's.
+        ("kata", {"shim_sha256": OTHER}, "names another program"),
+        ("kata", {"shim_sha256": None}, "names another program"),
+        # The sandbox runs a runsc of another version than the installed one.
+        ("gvisor", {"running": [["exe", OTHER]]}, "no process of this container runs the installed runsc"),
+        ("gvisor", {"running": []}, "nothing that could be read"),
+        # gVisor that fell back to runC: sandbox or not, the kernel is the machine's.
+        ("gvisor", {"inside_boot_id": MACHINE}, "no kernel of gVisor's"),
+        ("gvisor", {"kvm_held_by": [["qemu", BUILDS["qemu"]]]}, "virtual machine of another program"),
+        ("runc", {"binary": None, "binary_sha256": None}, "names another program"),
+        ("runc", {"binary_sha256": OTHER}, "names another program"),
+        # A wrapper that execs runC: it leaves runC's files, and what it runs today it need not run tomorrow.
+        ("runc", {"binary": "/opt/wrap", "binary_is_script": True}, "names a script"),
         ("runc", {"inside_boot_id": "another"}, "another kernel"),
         ("runc", {"inside_version": None}, "did not tell"),
+        ("runc", {"kvm_held_by": [["containerd-shim", SHIM]]}, "holds a virtual machine"),
         # Nothing was told on either side: two unknowns are not the same kernel.
         ("runc", {"inside_boot_id": None, "machine_boot_id": None}, "another kernel"),
         ("crun", {"inside_boot_id": "", "machine_boot_id": ""}, "another kernel"),
-        # gVisor that fell back to runC: sandbox or not, the kernel is the machine's.
-        ("gvisor", {"inside_boot_id": "same"}, "not gVisor's"),
-        # A VMM that died leaves nobody who holds /dev/kvm, whatever was read inside before.
-        ("kata", {"vmm_holds_kvm": False, "processes": ["containerd-shim"]}, "holds /dev/kvm"),
+        # Put in place after `up`: the entry, the bundle and the sandbox all agree, and are not what was proved.
+        ("runc", {"entry": {"sha256": OTHER}, "binary_sha256": OTHER}, "another build was put in place"),
+        ("gvisor", {"entry": {"sha256": OTHER}, "running": [["exe", OTHER]]}, "another build was put in place"),
+        ("kata", {"entry": {"sha256": OTHER}, "shim_sha256": OTHER}, "another build was put in place"),
+        ("gvisor", {"entry": {"path": "/gone", "sha256": None}}, "names no program"),
+        ("runc", {"entry": {}, "wanted_sha256": None, "binary_sha256": None}, "names no program"),
     ],
 )
 def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection: str) -> None:
-    evidence = seen(runtime)
-    if lie.get("inside_boot_id") == "same":
-        lie = {"inside_boot_id": evidence["machine_boot_id"]}
-    evidence.update(lie)
+    evidence = {**seen(runtime), **lie}
     assert any(objection in problem for problem in probe.objections(runtime, evidence))
+
+
+@pytest.mark.parametrize(
+    ("runtime", "way"),
+    [
+        # runC behind the same engine under another name, from another folder: it is the build that counts.
+        ("runc", {"binary": "/opt/rtlab/bin/runc-1.3.3", "shim": "containerd-shim-runc-v2"}),
+        # Docker 23 and later names gVisor's wrapper in the bundle; the sandbox tells what runs.
+        ("gvisor", {"binary": "/var/lib/docker/runtimes/7f/runsc.NFR97", "binary_is_script": True}),
+        ("gvisor", {"inside_version": "Linux version 4.19.0-gvisor #1 SMP Sun Jan 10 15:06:54 PST 2016"}),
+        # On the kvm platform the sandbox itself holds the virtual machine.
+        ("gvisor", {"kvm_held_by": [["exe", BUILDS["runsc"]]]}),
+        # As shim v2: the entry names the shim, which calls runsc.
+        (
+            "gvisor",
+            {"entry": {"sha256": SHIM, "runtime_sha256": BUILDS["runsc"]}, "binary": None, "binary_sha256": None},
+        ),
+        # Dragonball and OpenVMM live in the shim.
+        ("kata", {"running": [], "kvm_held_by": [["containerd-shim", BUILDS["kata"]]]}),
+        # 1.x: a command-line runtime behind runC's shim.
+        ("kata", {"shim_sha256": SHIM, "binary": "/opt/kata/bin/kata-runtime", "binary_sha256": BUILDS["kata"]}),
+    ],
+)
+def test_names_and_versions_do_not_matter(runtime: str, way: dict[str, Any]) -> None:
+    assert probe.objections(runtime, {**seen(runtime), **way}) == []
+
+
+RECORDED = sorted((GOLDEN / "proof").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+def test_recorded_evidence(file: Path) -> None:
+    """What real runtimes left under real engines: each passes as itself and as nothing else."""
+    recorded = json.loads(file.read_text())
+    for claimed in FAMILY:
+        problems = probe.objections(claimed, recorded["evidence"])
+        assert bool(problems) == (claimed != recorded["runtime"]), f"{claimed}: {problems}"
 
 
 def test_a_proof_nobody_knows_proves_nothing() -> None:
     assert probe.objections("railcar", seen("runc"))
+
+
+@pytest.mark.parametrize(
+    ("script", "followed"),
+    [
+        ("#!/bin/sh\n/opt/runsc --platform=systrap $@\n", True),
+        ('#!/bin/sh\n/opt/runsc --debug "$@"\n', True),
+        # Not dockerd's: more than one command, another shell, no arguments handed on.
+        ("#!/bin/sh\n/opt/runsc $@\n/bin/true\n", False),
+        ("#!/bin/bash\n/opt/runsc $@\n", False),
+        ("#!/bin/sh\n/opt/runsc --version\n", False),
+        ("\x7fELF", False),
+    ],
+)
+def test_only_the_engines_own_wrapper_is_followed(tmp_path: Path, script: str, followed: bool) -> None:
+    (tmp_path / "runtimes").mkdir()
+    for folder in (tmp_path / "runtimes", tmp_path):
+        path = folder / "runsc.NFR97"
+        path.write_text(script)
+        found = probe.wrapped_by_engine(str(path), str(tmp_path / "runtimes"))
+        assert found == ("/opt/runsc" if followed and folder != tmp_path else str(path))
+    # A link in that folder to a script elsewhere is somebody else's script.
+    (tmp_path / "runtimes" / "link").symlink_to(tmp_path / "runsc.NFR97")
+    link = str(tmp_path / "runtimes" / "link")
+    assert probe.wrapped_by_engine(link, str(tmp_path / "runtimes")) == link
 
 
 # --------------------------------------------------------------------------- meters and leaks, on real processes
@@ -571,14 +673,15 @@ def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: 
     with subprocess.Popen(argv) as process:
         try:
             deadline = time.monotonic() + 20
-            while not probe.daemon_settings(str(path)) and time.monotonic() < deadline:
+            while probe.daemon_of(str(path)) is None and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert probe.daemon_settings(str(path)) == json.loads(file.read_text())
+            assert probe.daemon_of(str(path)) == process.pid
+            assert probe.daemon_settings(process.pid) == json.loads(file.read_text())
             file.write_text("{")
-            assert probe.daemon_settings(str(path)) == {}
+            assert probe.daemon_settings(process.pid) == {}
         finally:
             process.kill()
-    assert probe.daemon_settings(str(tmp_path / "none.sock")) == {}
+    assert probe.daemon_of(str(tmp_path / "none.sock")) is None
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,13 @@ class OneAnswer:
         pass
 
 
-MACHINE = Machine(name="node1", runtimes=("runc",), engine_socket="/run/x.sock", netns="/run/netns/y")
+MACHINE = Machine(
+    name="node1",
+    runtimes=("runc", "gvisor"),
+    programs={"gvisor": "ab" * 32},
+    engine_socket="/run/x.sock",
+    netns="/run/netns/y",
+)
 
 
 def test_the_envelope_says_where_the_engine_is() -> None:
@@ -102,7 +108,9 @@ def test_the_envelope_says_where_the_engine_is() -> None:
     assert request["verb"] == "ready"
     assert request["engine_socket"] == "/run/x.sock"
     assert request["netns"] == "/run/netns/y"
-    assert request["runtime"] == {"name": "gvisor", "docker_name": "runsc", "proof": "gvisor", "own_kernel": True}
+    # With the digest that `up` proved: another build put in place since is no longer that runtime.
+    expected = {"name": "gvisor", "docker_name": "runsc", "proof": "gvisor", "own_kernel": True, "sha256": "ab" * 32}
+    assert request["runtime"] == expected
     assert readiness.missing == ("engine",)
     assert readiness.blocking
 
@@ -116,3 +124,21 @@ def test_a_failed_proof_is_an_error_with_what_was_found() -> None:
     shell = OneAnswer(b'{"outcome": "invalid", "reason": "it is runc"}')
     with pytest.raises(HostUnfit, match="kata does not run on node1: it is runc"):
         probe_client.prove(shell, MACHINE, "kata", {}, "0123abcd")
+
+
+@pytest.mark.parametrize(
+    ("entry", "digest"),
+    [
+        ({"sha256": "aa"}, "aa"),
+        # A shim that calls a program of its own: that program is the runtime.
+        ({"sha256": "aa", "runtime_sha256": "bb"}, "bb"),
+        ({"sha256": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_proved_program_is_the_runtimes(entry: dict[str, Any], digest: str | None) -> None:
+    assert probe_client.proved_program({"proof": {"evidence": {"entry": entry}}}) == digest
+
+
+def test_an_answer_without_proof_proves_no_program() -> None:
+    assert probe_client.proved_program({"proof": None}) is None

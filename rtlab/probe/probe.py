@@ -525,7 +525,6 @@ INSIDE = (
     "echo rtlab-inside-end"
 )
 INSIDE_END = "rtlab-inside-end"
-GVISOR_VERSION = "4.4.0"
 # cgroup v1 prints a huge number where there is no limit.
 NO_LIMIT = 1 << 60
 
@@ -568,111 +567,281 @@ def split_inside(text):
     return found, rest
 
 
-def evidence(cid, pid, inside):
-    """What can be seen of the container's runtime from outside, with what was read inside."""
+def evidence(cid, inside, entry, wrappers):
+    """What can be seen of the container's runtime from outside, with what was read inside.
+
+    ``entry`` and ``wrappers`` are what the engine's own entry for the runtime comes to (``entry_of``). Names and comms
+    are told for people; what decides are digests of the files that run, boot ids, state files, and who holds KVM.
+    """
     table = needed_by(cid)
     found = {
         "machine_boot_id": boot_id(),
         "machine_kernel": platform.release(),
         "processes": sorted({comm for _, comm, _ in table.values()}),
+        "entry": entry,
+        "shim": None,
+        "shim_sha256": None,
         "binary": None,
         "binary_sha256": None,
+        "binary_is_script": False,
+        "running": [],
+        "kvm_held_by": [],
         "runtime_root": None,
         "state_files": [],
-        "vmm_holds_kvm": False,
-        "sandbox": False,
-        "sandbox_sha256": None,
     }
     found.update(inside)
-    for number, (_, comm, line) in table.items():
+    running = set()
+    for number, (_, comm, _) in table.items():
+        digest = digest_of_process(number)
         if comm.startswith("containerd-shim"):
-            bundle = os.path.realpath("/proc/%d/cwd" % number)
-            try:
-                options = json.loads(read(os.path.join(bundle, "options.json")) or "{}")
-            except ValueError:
-                options = {}
-            name = options.get("binary_name") or options.get("BinaryName") or ""
-            root = options.get("root") or options.get("Root") or ""
-            found["binary"] = shutil.which(name) if name else None
-            found["runtime_root"] = root or None
-            found["shim"] = os.path.basename(os.path.realpath("/proc/%d/exe" % number))
-            # Kata and other shim v2 runtimes are their own shim.
-            if not name and "runc" not in found["shim"]:
-                found["binary"] = os.path.realpath("/proc/%d/exe" % number)
-            for folder in (os.path.join(root, "moby", cid), os.path.join(root, cid)):
-                if root and os.path.isdir(folder):
-                    found["state_files"] = sorted(os.listdir(folder))
-                    state = read(os.path.join(folder, "state.json"))
-                    found["state_is_runcs"] = '"init_process_pid"' in state
-        if "runsc" in comm or "/runsc" in line.split(" ")[0] or "runsc-sandbox" in line:
-            found["sandbox"] = True
-            # Docker's entry for a runtime with arguments is a script: this is the program itself.
-            found["sandbox_sha256"] = digest_of("/proc/%d/exe" % number) or found["sandbox_sha256"]
-        if comm.startswith(("qemu", "cloud-hyper", "firecracker", "dragonball")):
-            for link in glob.glob("/proc/%d/fd/*" % number):
-                try:
-                    if os.readlink(link) in ("/dev/kvm", "anon_inode:kvm-vm", "anon_inode:[kvm-vm]"):
-                        found["vmm_holds_kvm"] = True
-                except OSError:
-                    continue
-    if found["binary"]:
-        found["binary_sha256"] = digest_of(found["binary"])
+            found.update(seen_of_shim(number, cid, wrappers), shim_sha256=digest)
+        elif digest:
+            running.add((comm, digest))
+        if holds_kvm(number):
+            found["kvm_held_by"].append([comm, digest])
+    # More than enough to find a runtime's own processes; a workload may have thousands.
+    found["running"] = [list(pair) for pair in sorted(running)[:64]]
+    found["kvm_held_by"].sort(key=str)
     return found
 
 
-_digests = {}  # type: Dict[str, Optional[str]]
+def seen_of_shim(pid, cid, wrappers):
+    """What the shim's bundle says: the program that it was told to run, and that program's files for the container."""
+    found = {"shim": os.path.basename(os.path.realpath("/proc/%d/exe" % pid))}  # type: Dict[str, Any]
+    bundle = os.path.realpath("/proc/%d/cwd" % pid)
+    try:
+        options = json.loads(read(os.path.join(bundle, "options.json")) or "{}")
+    except ValueError:
+        options = {}
+    named = options.get("binary_name") or options.get("BinaryName") or ""
+    root = options.get("root") or options.get("Root") or ""
+    path = which(named, environment_of(pid).get("PATH")) if named else None
+    if path:
+        path = wrapped_by_engine(path, wrappers)
+        found.update(binary=path, binary_sha256=digest_of(path), binary_is_script=is_script(path))
+    found["runtime_root"] = root or None
+    for folder in (os.path.join(root, "moby", cid), os.path.join(root, cid)):
+        if root and os.path.isdir(folder):
+            found["state_files"] = sorted(os.listdir(folder))
+            found["state_is_runcs"] = '"init_process_pid"' in read(os.path.join(folder, "state.json"))
+    return found
+
+
+def wrapped_by_engine(path, folder):
+    """The program behind dockerd's own wrapper for a runtime with arguments, else the path itself.
+
+    dockerd writes ``#!/bin/sh`` and ``PROGRAM ARGUMENTS $@`` into ``<data-root>/runtimes``, under the runtime's name
+    before Docker 23 and ``NAME.<HASH>`` since (moby, daemon/runtime_unix.go). Only there is a script followed: what
+    any other one would run is not known.
+    """
+    if not folder or not os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep):
+        return path
+    lines = read(path).split("\n")
+    words = lines[1].split() if len(lines) == 3 and lines[0] == "#!/bin/sh" and not lines[2] else []
+    if len(words) < 2 or words[-1] not in ("$@", '"$@"'):
+        return path
+    return words[0] if os.path.isabs(words[0]) else which(words[0], None) or path
+
+
+def is_script(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(2) == b"#!"
+    except OSError:
+        return False
+
+
+def which(name, path):
+    """The program of that name in ``path`` (a PATH; None: the usual folders)."""
+    usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return shutil.which(name, path=path or usual)
+
+
+def environment_of(pid):
+    """A process's environment at its start; empty where it cannot be read."""
+    pairs = (pair.partition("=") for pair in read("/proc/%d/environ" % pid).split("\0"))
+    return {name: value for name, equals, value in pairs if equals}
+
+
+def holds_kvm(pid):
+    """Whether a process has a virtual machine open. Dragonball and OpenVMM live in the shim itself: ask every one."""
+    for link in glob.glob("/proc/%d/fd/*" % pid):
+        try:
+            if os.readlink(link) in ("/dev/kvm", "anon_inode:kvm-vm", "anon_inode:[kvm-vm]"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def entry_of(engine, docker_name):
+    """What the engine's entry of that name comes to on this machine, and the folder of the engine's own scripts.
+
+    ``path``: the program; for a shim v2 runtime the shim. ``sha256``: its digest. ``runtime_sha256``: for a shim that
+    calls a program of its own (gVisor's calls runsc, found as the shim finds it), that program's.
+    """
+    info = engine.must("GET", "/info")
+    daemon = daemon_of(engine.path)
+    registered = daemon_settings(daemon).get("runtimes") or {}
+    told = {key: value for key, value in ((info.get("Runtimes") or {}).get(docker_name) or {}).items() if value}
+    entry = dict(registered.get(docker_name) or {}, **told)
+    path = program_of(entry, docker_name, daemon)
+    root = info.get("DockerRootDir") or ""
+    found = {
+        "path": path,
+        "sha256": digest_of(path) if path else None,
+        "arguments": entry.get("runtimeArgs") or [],
+    }  # type: Dict[str, Any]
+    if path and os.path.basename(path).startswith("containerd-shim-runsc"):
+        beside = os.path.join(os.path.dirname(path), "runsc")
+        called = which("runsc", environment_of(daemon).get("PATH") if daemon else None) or beside
+        found["runtime_sha256"] = digest_of(called)
+    return found, os.path.join(root, "runtimes") if root else ""
+
+
+def program_of(entry, name, daemon):
+    """Path of the program that an engine's entry names, found as the daemon finds it; None when there is none."""
+    wanted = entry.get("path") or shim_of(entry.get("runtimeType") or "") or name
+    if wanted.startswith("/"):
+        return wanted if os.path.isfile(wanted) else None
+    return which(wanted, environment_of(daemon).get("PATH") if daemon else None)
+
+
+_digests = {}  # type: Dict[Any, Optional[str]]
 
 
 def digest_of(path):
-    if path not in _digests:
-        sha = hashlib.sha256()
-        try:
+    """SHA-256 of a file, None when it cannot be read; each file is read once."""
+    try:
+        known = os.stat(path)
+        key = (known.st_dev, known.st_ino, known.st_size, known.st_mtime)
+        if key not in _digests:
+            sha = hashlib.sha256()
             with open(path, "rb") as file:
                 for piece in iter(lambda: file.read(1 << 20), b""):
                     sha.update(piece)
-            _digests[path] = sha.hexdigest()
-        except OSError:
-            _digests[path] = None
-    return _digests[path]
+            _digests[key] = sha.hexdigest()
+        return _digests[key]
+    except OSError:
+        return None
+
+
+def digest_of_process(pid):
+    """SHA-256 of the program that a process really runs, also when its file was replaced or removed meanwhile."""
+    return digest_of("/proc/%d/exe" % pid)
 
 
 def objections(proof, seen):
-    """Why this evidence does not prove the runtime; empty when it does. Pure, so that tests can deceive it."""
+    """Why this evidence does not prove the runtime; empty when it does. Pure, so that tests can deceive it.
+
+    ``seen["wanted_sha256"]``: of the program that `rtlab up` proved on this machine; None the first time.
+    """
+    if proof not in PROOFS:
+        return ["there is no proof called %r" % proof]
     problems = []
-    same_kernel = bool(seen.get("machine_boot_id")) and seen.get("inside_boot_id") == seen.get("machine_boot_id")
-    gvisor_inside = "Linux version " + GVISOR_VERSION in (seen.get("inside_version") or "")
-    binary = os.path.basename(seen.get("binary") or "")
-    states = seen.get("state_files") or []
     if not seen.get("inside_version"):
         problems.append("the container did not tell its kernel")
-    if proof in ("runc", "crun", "youki"):
-        if not same_kernel:
+    entry = seen.get("entry") or {}
+    installed = entry.get("runtime_sha256") or entry.get("sha256")
+    if not installed:
+        problems.append("the engine's entry names no program that is there: %s" % (entry.get("path") or "none"))
+    wanted = seen.get("wanted_sha256")
+    if wanted and installed and installed != wanted:
+        problems.append("another build was put in place since `rtlab up`: %s, not %s" % (installed[:12], wanted[:12]))
+    return problems + PROOFS[proof](seen, wanted or installed)
+
+
+def same_kernel(seen):
+    """The boot id read inside is the machine's. Two unknowns are not the same kernel."""
+    return bool(seen.get("machine_boot_id")) and seen.get("inside_boot_id") == seen.get("machine_boot_id")
+
+
+def ran_by_binary(seen, installed):
+    """Objections unless the shim's bundle names the installed program: for runtimes that end before their container."""
+    ran = seen.get("binary_sha256")
+    if seen.get("binary_is_script"):
+        return ["the shim's bundle names a script (%s): what that runs is not known" % seen.get("binary")]
+    if ran is None or ran != installed:
+        return [
+            "the shim's bundle names another program than the installed one: %s (%s), not %s"
+            % (seen.get("binary") or "none", (ran or "no digest")[:12], (installed or "unknown")[:12])
+        ]
+    return []
+
+
+def proof_of_native(state):
+    """Proof of a runtime that leaves nothing running and uses the machine's kernel; ``state(seen)`` tells by the files
+    that only this runtime writes for a container: an objection, or nothing."""
+
+    def judge(seen, installed):
+        problems = []
+        if not same_kernel(seen):
             problems.append("the boot id inside is not the machine's: another kernel runs in it")
-        if binary != proof:
-            problems.append("the shim's bundle names %s, not %s" % (binary or "no binary", proof))
-        if seen.get("sandbox"):
-            problems.append("a runsc sandbox belongs to this container")
-        if proof == "runc" and not (seen.get("state_is_runcs") and "status" not in states):
-            problems.append("runc's state file for this container is missing")
-        if proof == "crun" and "status" not in states:
-            problems.append("crun's status file for this container is missing")
-    elif proof == "gvisor":
-        if same_kernel or not gvisor_inside:
-            problems.append("the kernel inside is not gVisor's: %s" % (seen.get("inside_version") or "unknown")[:80])
-        if not seen.get("sandbox"):
-            problems.append("no runsc sandbox process belongs to this container")
-        if binary != "runsc" and not binary.startswith("containerd-shim-runsc"):
-            problems.append("the shim's bundle names %s, not runsc" % (binary or "no binary"))
-    elif proof == "kata":
-        if seen.get("inside_boot_id") in (None, "", "none") or same_kernel:
-            problems.append("the container has no kernel of its own: its boot id is the machine's")
-        if gvisor_inside:
-            problems.append("the kernel inside is gVisor's")
-        if not seen.get("vmm_holds_kvm"):
-            problems.append("no VMM process of this container holds /dev/kvm")
-    else:
-        problems.append("there is no proof called %r" % proof)
+        if seen.get("kvm_held_by"):
+            problems.append("a process of this container holds a virtual machine")
+        if any(digest == installed for _, digest in seen.get("running") or []):
+            problems.append("the installed program still runs: it is none that ends before its container")
+        said = state(seen.get("state_files") or [], seen)
+        return problems + ran_by_binary(seen, installed) + ([said] if said else [])
+
+    return judge
+
+
+def runcs_state(files, seen):
+    return (
+        ""
+        if seen.get("state_is_runcs") and "status" not in files
+        else "runc's state file for this container is missing"
+    )
+
+
+def cruns_state(files, seen):
+    return "" if "status" in files else "crun's status file for this container is missing"
+
+
+def youkis_state(files, seen):
+    return "" if "youki_config.json" in files else "youki's own file for this container is missing"
+
+
+def proof_of_gvisor(seen, installed):
+    """The sandbox is a process of the installed runsc, whatever the engine calls it and its kernel calls itself: both
+    changed with releases (Docker 23 names ``runsc.<HASH>``, gVisor's kernel is 4.19 since release-20260427.0)."""
+    problems = []
+    if same_kernel(seen):
+        problems.append("the boot id inside is the machine's: no kernel of gVisor's runs in it")
+    ran = sorted({digest[:12] for _, digest in seen.get("running") or [] if digest})
+    if not any(digest == installed for _, digest in seen.get("running") or []):
+        problems.append(
+            "no process of this container runs the installed runsc (%s): they run %s"
+            % ((installed or "unknown")[:12], ", ".join(ran) or "nothing that could be read")
+        )
+    if any(digest != installed for _, digest in seen.get("kvm_held_by") or []):
+        problems.append("a virtual machine of another program belongs to this container")
     return problems
+
+
+def proof_of_kata(seen, installed):
+    """A kernel with a boot id of its own, in a virtual machine of this container's, started by the installed program:
+    the shim itself, or (1.x) what the shim's bundle names."""
+    problems = []
+    if seen.get("inside_boot_id") in (None, "", "none") or same_kernel(seen):
+        problems.append("the container has no kernel of its own: its boot id is the machine's")
+    if not seen.get("kvm_held_by"):
+        problems.append("no process of this container holds /dev/kvm")
+    if installed and any(digest == installed for _, digest in seen.get("running") or []):
+        problems.append("the installed program is the sandbox itself: that is no Kata")
+    if seen.get("shim_sha256") is None or seen.get("shim_sha256") != installed:
+        problems += ran_by_binary(seen, installed)
+    return problems
+
+
+PROOFS = {
+    "runc": proof_of_native(runcs_state),
+    "crun": proof_of_native(cruns_state),
+    "youki": proof_of_native(youkis_state),
+    "gvisor": proof_of_gvisor,
+    "kata": proof_of_kata,
+}
 
 
 def other_limits(limits, seen):
@@ -777,8 +946,10 @@ class Trial(object):
             inside = look_inside(self.engine, cid)
         known = self.engine.inspect(cid)
         self.networks[cid] = (known.get("NetworkSettings") or {}).get("SandboxKey") or ""
-        seen = evidence(cid, (known.get("State") or {}).get("Pid") or 0, inside)
-        problems = objections(self.request["runtime"]["proof"], seen) + other_limits(self.limits(), seen)
+        runtime = self.request["runtime"]
+        seen = evidence(cid, inside, *entry_of(self.engine, runtime["docker_name"]))
+        seen["wanted_sha256"] = runtime.get("sha256")
+        problems = objections(runtime["proof"], seen) + other_limits(self.limits(), seen)
         self.proof = {"ok": not problems, "objections": problems, "evidence": seen}
         if problems:
             raise Invalid("the proof failed: " + "; ".join(self.proof["objections"]))
@@ -1425,13 +1596,13 @@ def facts(request):
     flags = set((field("flags") or "").split())
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)"?$', read("/etc/os-release"), re.M))
     runtimes = {}
-    registered = daemon_settings(request["engine_socket"]).get("runtimes") or {}
+    daemon = daemon_of(request["engine_socket"])
+    registered = daemon_settings(daemon).get("runtimes") or {}
     for name, entry in sorted((info.get("Runtimes") or {}).items()):
         if name.startswith("io.containerd."):
             continue  # the engine's own second names of runc: there after a start, gone after a reload (Docker 20.10)
         entry = dict(registered.get(name) or {}, **{key: value for key, value in entry.items() if value})
-        wanted = entry.get("path") or shim_of(entry.get("runtimeType") or "")
-        path = shutil.which(wanted) or wanted
+        path = program_of(entry, name, daemon) or entry.get("path") or entry.get("runtimeType") or name
         runtimes[name] = {
             "path": path,
             "sha256": digest_of(path) if os.path.isfile(path) else None,
@@ -1508,21 +1679,29 @@ def facts(request):
     }
 
 
-def daemon_settings(socket_path):
-    """daemon.json of the dockerd that listens there, empty where it cannot be read.
-
-    From Docker 26 on ``/info`` says nothing of what a shim v2 runtime is. systemd holds the socket of a dockerd that it
-    starts; such a one reads its usual file.
-    """
+def daemon_of(socket_path):
+    """Pid of the dockerd that listens there; None where that cannot be told (systemd holds the socket: pid 1)."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(10)
             connection.connect(socket_path)
             pid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
-        words = re.sub("(^|\0)(--config-file)=", "\\1\\2\0", read("/proc/%d/cmdline" % pid)).split("\0")
-        named = [after for word, after in zip(words, words[1:]) if word == "--config-file"]
+    except OSError:
+        return None
+    if pid > 1:
+        return pid
+    daemons = [number for number, (_, comm, _) in processes().items() if comm == "dockerd"]
+    return daemons[0] if len(daemons) == 1 else None
+
+
+def daemon_settings(pid):
+    """daemon.json of that dockerd, empty where it cannot be read. From Docker 26 on ``/info`` says nothing of what a
+    shim v2 runtime is."""
+    words = re.sub("(^|\0)(--config-file)=", "\\1\\2\0", read("/proc/%s/cmdline" % pid)).split("\0")
+    named = [after for word, after in zip(words, words[1:]) if word == "--config-file"]
+    try:
         found = json.loads(read(named[0] if named else "/etc/docker/daemon.json"))
-    except (OSError, ValueError):
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -183,7 +183,7 @@ class LocalProvider:
                 if refusal is None:
                     usable[name] = wiring.entry
                     if wiring.note:
-                        because = f" (without it: {refusals[0]})" if refusals else ""
+                        because = f" (without it: {'; '.join(dict.fromkeys(refusals))})" if refusals else ""
                         notes[name] = wiring.note + because
                     break
                 refusals.append(plugins.runtime(name).meaning_of(refusal) or refusal)
@@ -432,28 +432,44 @@ def wirings_of(name: str, programs: Programs, profile: Profile) -> tuple[Wiring,
         path = engine.find("runsc")
         if not path:
             return "runsc is not installed (apt-get install runsc)"
-        return gvisor_wirings(path, str(profile.role_variables.get("gvisor_platform", "")))
+        asked = str(profile.role_variables.get("gvisor_platform", ""))
+        return gvisor_wirings(path, default_platform(path), asked, kvm=virtualization.prove().usable)
     if runtime.proof == "kata":
         return kata_wirings(programs)
     path = engine.find(name)
     return (Wiring(entry={"path": path}),) if path else f"{name} is not installed (apt-get install {name})"
 
 
-def gvisor_wirings(path: str, preferred: str) -> tuple[Wiring, ...]:
-    """runsc's platforms, each with its own network stack and then with ``--network=host``.
-
-    On new kernels old releases refuse Docker's network; ``host`` is then the container's own namespace with the
-    machine's network stack, which is recorded because it changes what *network* measures.
-    """
-    platforms = dict.fromkeys(p for p in (preferred, "systrap", "ptrace") if p)
-    return tuple(
-        Wiring(
-            entry={"path": path, "runtimeArgs": [f"--platform={platform}", *network]},
-            note=f"platform {platform}" + (", with --network=host: the kernel's network stack" if network else ""),
-        )
-        for network in ((), ("--network=host",))
-        for platform in platforms
+def default_platform(runsc: str) -> str:
+    """What this runsc runs on when nobody says: ``systrap`` since mid-2023, ``ptrace`` before; empty if not told."""
+    told = run((runsc, "flags"), timeout_s=20)
+    match = re.search(
+        r"-platform\b.*?\(default \"?(\w+)\"?\)", (told.stdout + told.stderr).decode("utf-8", "replace"), re.S
     )
+    return match[1] if match else ""
+
+
+def gvisor_wirings(path: str, default: str, asked: str, *, kvm: bool) -> tuple[Wiring, ...]:
+    """gVisor as people run it first: its own network stack, and no arguments at all where that is the platform.
+
+    Docker wraps a runtime with arguments in a script, which costs each call a shell. ptrace is deprecated and comes
+    last, and ``--network=host`` (the container's own namespace with the machine's network stack, which old releases
+    need on new kernels) only after everything else: both change what is measured, and are recorded.
+
+    Args:
+        default: This runsc's own platform; empty when not known.
+        asked: The profile's; empty for none.
+        kvm: Whether the machine's KVM boots guests.
+    """
+    sound = dict.fromkeys(p for p in (asked, default, "systrap", "kvm" if kvm else "") if p and p != "ptrace")
+    platforms = (*sound, "ptrace")
+    ways = []
+    for network in ((), ("--network=host",)):
+        for platform in platforms:
+            arguments = [*([] if platform == default else [f"--platform={platform}"]), *network]
+            note = f"platform {platform}" + (", with --network=host: the kernel's network stack" if network else "")
+            ways.append(Wiring(entry={"path": path, **({"runtimeArgs": arguments} if arguments else {})}, note=note))
+    return tuple(ways)
 
 
 def kata_wirings(programs: Programs) -> tuple[Wiring, ...] | str:
@@ -462,8 +478,6 @@ def kata_wirings(programs: Programs) -> tuple[Wiring, ...] | str:
     clis = [p for f in KATA_FOLDERS for p in (f"{f}/bin/kata-runtime",) if os.access(p, os.X_OK)]
     if not shims and not clis:
         return f"Kata is not installed (looked in {' and '.join(KATA_FOLDERS)})"
-    from rtlab import virtualization
-
     proof = virtualization.prove()
     if not proof.usable:
         return f"Kata needs a KVM that boots guests: {proof.reason}"
