@@ -53,6 +53,8 @@ CONTAINERD_DISABLED = (
 # Folders that every dockerd and containerd makes and shares. Ours made them only if they were not there before.
 SHARED_FOLDERS = ("/run/docker/plugins", "/run/docker", "/run/containerd/s", "/run/containerd", str(NETNS_FOLDER))
 _MNT_DETACH = 2
+# The Docker series that moby v2.0.0-beta.24, built from its Go module, follows (stack-facts §14).
+MOBY_V2_IS = 29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,9 @@ class Programs:
 
     @property
     def major(self) -> int:
-        return int(self.version.split(".")[0]) if self.version[:1].isdigit() else 0
+        """Docker's major version; 0 when not known. moby's own modules count anew: v2 began after Docker 29."""
+        number = int(self.version.split(".")[0]) if self.version[:1].isdigit() else 0
+        return MOBY_V2_IS if number == 2 else number
 
 
 def find_programs() -> Programs:

@@ -176,3 +176,10 @@ def test_a_missing_docker_is_named_with_its_command(monkeypatch: pytest.MonkeyPa
         engine.find_programs()
     assert "apt-get install docker.io" in caught.value.remedy
     assert "rtlab doctor --fix" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "major"), [("20.10.24+dfsg1", 20), ("29.5.0", 29), ("2.0.0-beta.24", 29), ("", 0), ("dev", 0)]
+)
+def test_mobys_own_count_of_versions_is_newer_than_dockers(version: str, major: int) -> None:
+    assert engine.Programs(dockerd="", containerd="", docker="", version=version).major == major

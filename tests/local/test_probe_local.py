@@ -158,6 +158,45 @@ def test_the_runtime_is_proved_and_another_name_is_not(lab: Lab, runtime: str) -
     lab.nothing_is_left()
 
 
+def test_builds_are_told_apart_not_names(lab: Lab, tmp_path: Path) -> None:
+    """A runC by another name and path is runC; a script that calls it, or a file changed since `up`, is not."""
+    private, runc = Engine(lab.testbed_id), engine.find("runc")
+    other, script = tmp_path / "1.3-as-others-call-it", tmp_path / "runc"
+    shutil.copy(runc, other)
+    script.write_text(f'#!/bin/sh\nexec {runc} "$@"\n')
+    script.chmod(0o755)
+    usual = json.loads(private.config_file.read_text())
+    more = {"other": {"path": str(other)}, "script": {"path": str(script)}}
+    more["arguments"] = {"path": str(other), "runtimeArgs": ["--log-format=json"]}
+    private.reload({**usual, "runtimes": {**usual["runtimes"], **more}})
+
+    def prove(name: str, sha256: str | None) -> tuple[str, str]:
+        deadline = time.monotonic() + 20
+        while name not in json.loads(lab.docker("info", "--format", "{{json .Runtimes}}")):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        request = lab.request("boot", "runc")
+        request["runtime"].update(docker_name=name, sha256=sha256)
+        request["verb"] = "prove"
+        answer, _ = lab.ask(request)
+        return answer.outcome.value, answer.reason
+
+    digest = hashlib.sha256(other.read_bytes()).hexdigest()
+    try:
+        assert prove("other", digest) == ("ok", "")
+        # The engine itself wraps a runtime with arguments in a script of its own, which is followed.
+        assert prove("arguments", digest) == ("ok", "")
+        outcome, reason = prove("script", None)
+        assert outcome == "invalid" and "names a script" in reason
+        with other.open("ab") as file:
+            file.write(b"another build")
+        outcome, reason = prove("other", digest)
+        assert outcome == "invalid" and "another build was put in place" in reason
+    finally:
+        private.reload(usual)
+    lab.nothing_is_left()
+
+
 def test_facts_are_the_same_twice_and_name_nobody(lab: Lab) -> None:
     first = probe_client.facts(lab.shell, lab.machine)
     second = probe_client.facts(lab.shell, lab.machine)
