@@ -150,9 +150,8 @@ def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str
 
 
 def proved_program(answer: Mapping[str, Any]) -> str | None:
-    """SHA-256 of the program that a proof found to be the runtime's; None when the answer does not tell."""
-    entry = ((answer.get("proof") or {}).get("evidence") or {}).get("entry") or {}
-    found = entry.get("runtime_sha256") or entry.get("sha256")
+    """SHA-256 of the build that a proof found installed; None when the answer does not tell."""
+    found = ((answer.get("proof") or {}).get("evidence") or {}).get("installed_sha256")
     return found if isinstance(found, str) else None
 
 

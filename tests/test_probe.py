@@ -144,6 +144,8 @@ OTHER = "e" * 64
         ("runc", {"entry": {"sha256": OTHER}, "binary_sha256": OTHER}, "another build was put in place"),
         ("gvisor", {"entry": {"sha256": OTHER}, "running": [["exe", OTHER]]}, "another build was put in place"),
         ("kata", {"entry": {"sha256": OTHER}, "shim_sha256": OTHER}, "another build was put in place"),
+        # The same runsc, with another sentry beside it than `up` proved.
+        ("gvisor", {"entry": {"sha256": BUILDS["runsc"], "parts": {"gvisor_sentry": OTHER}}}, "another build"),
         ("gvisor", {"entry": {"path": "/gone", "sha256": None}}, "names no program"),
         ("runc", {"entry": {}, "wanted_sha256": None, "binary_sha256": None}, "names no program"),
     ],
@@ -167,6 +169,15 @@ def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection
         (
             "gvisor",
             {"entry": {"sha256": SHIM, "runtime_sha256": BUILDS["runsc"]}, "binary": None, "binary_sha256": None},
+        ),
+        # Releases since 2026-07: a sentry of its own beside runsc boots the sandbox.
+        (
+            "gvisor",
+            {
+                "entry": {"sha256": BUILDS["runsc"], "parts": {"gvisor_sentry": OTHER, "x": "d" * 64}},
+                "running": [["gvisor_sentry", OTHER]],
+                "wanted_sha256": hashlib.sha256("\n".join([BUILDS["runsc"], OTHER, "d" * 64]).encode()).hexdigest(),
+            },
         ),
         # Dragonball and OpenVMM live in the shim.
         ("kata", {"running": [], "kvm_held_by": [["containerd-shim", BUILDS["kata"]]]}),
@@ -695,6 +706,34 @@ def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: 
 )
 def test_a_shims_program_by_containerds_rule(runtime_type: str, program: str) -> None:
     assert probe.shim_of(runtime_type) == program
+
+
+RUNSC_FLAGS = (Path(__file__).parent / "golden" / "runsc-flags.txt").read_text()
+RUNSC_2022 = (
+    "  -network value\n    \tspecifies which network to use: sandbox (default), host, none. Using network inside\n"
+    '  -platform string\n    \tspecifies which platform to use: ptrace (default), kvm. (default "ptrace")\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "arguments", "platform", "network"),
+    [
+        (RUNSC_FLAGS, [], "systrap", "sandbox"),
+        (RUNSC_FLAGS, ["--debug", "--platform=kvm"], "kvm", "sandbox"),
+        (RUNSC_FLAGS, ["-platform=ptrace", "--network=host"], "ptrace", "host"),
+        (RUNSC_2022, [], "ptrace", "sandbox"),
+        ("no such command", [], None, None),
+        ("no such command", ["--network=host"], None, "host"),
+    ],
+)
+def test_what_nobody_said_is_gvisors_own_default(
+    tmp_path: Path, told: str, arguments: list[str], platform: str | None, network: str | None
+) -> None:
+    (tmp_path / "told").write_text(told)
+    runsc = tmp_path / "runsc"
+    runsc.write_text(f"#!/bin/sh\ncat {tmp_path}/told\n")
+    runsc.chmod(0o755)
+    assert probe.gvisor_settings(str(runsc), arguments) == {"platform": platform, "network": network}
 
 
 @pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])

@@ -126,18 +126,8 @@ def test_a_failed_proof_is_an_error_with_what_was_found() -> None:
         probe_client.prove(shell, MACHINE, "kata", {}, "0123abcd")
 
 
-@pytest.mark.parametrize(
-    ("entry", "digest"),
-    [
-        ({"sha256": "aa"}, "aa"),
-        # A shim that calls a program of its own: that program is the runtime.
-        ({"sha256": "aa", "runtime_sha256": "bb"}, "bb"),
-        ({"sha256": None}, None),
-        ({}, None),
-    ],
-)
-def test_the_proved_program_is_the_runtimes(entry: dict[str, Any], digest: str | None) -> None:
-    assert probe_client.proved_program({"proof": {"evidence": {"entry": entry}}}) == digest
+def test_the_proved_program_is_the_installed_build() -> None:
+    assert probe_client.proved_program({"proof": {"evidence": {"installed_sha256": "aa"}}}) == "aa"
 
 
 def test_an_answer_without_proof_proves_no_program() -> None:

@@ -396,6 +396,7 @@ PARTS = (
     "crun",
     "youki",
     "runsc",
+    "gvisor",
     "exe",
     "kata",
     "virtiofsd",
@@ -678,7 +679,10 @@ def entry_of(engine, docker_name):
     """What the engine's entry of that name comes to on this machine, and the folder of the engine's own scripts.
 
     ``path``: the program; for a shim v2 runtime the shim. ``sha256``: its digest. ``runtime_sha256``: for a shim that
-    calls a program of its own (gVisor's calls runsc, found as the shim finds it), that program's.
+    calls a program of its own (gVisor's calls runsc, found as the shim finds it), that program's. ``parts``: digests
+    of the programs beside it that belong to it: gVisor's releases since 2026-07 boot the sandbox with
+    ``gvisor-bin/gvisor_sentry``, if it is there, instead of
+    runsc (runsc/gvisorbinaries of that release).
     """
     info = engine.must("GET", "/info")
     daemon = daemon_of(engine.path)
@@ -691,11 +695,16 @@ def entry_of(engine, docker_name):
         "path": path,
         "sha256": digest_of(path) if path else None,
         "arguments": entry.get("runtimeArgs") or [],
+        "parts": {},
     }  # type: Dict[str, Any]
+    called = path
     if path and os.path.basename(path).startswith("containerd-shim-runsc"):
         beside = os.path.join(os.path.dirname(path), "runsc")
         called = which("runsc", environment_of(daemon).get("PATH") if daemon else None) or beside
         found["runtime_sha256"] = digest_of(called)
+    if called:
+        parts = glob.glob(os.path.join(os.path.dirname(os.path.realpath(called)), "gvisor-bin", "*"))
+        found["parts"] = {os.path.basename(part): digest_of(part) for part in parts if os.path.isfile(part)}
     return found, os.path.join(root, "runtimes") if root else ""
 
 
@@ -731,10 +740,25 @@ def digest_of_process(pid):
     return digest_of("/proc/%d/exe" % pid)
 
 
+def installed_programs(entry):
+    """Digests of the program that an engine's entry comes to and of its parts; empty when there is none."""
+    program = entry.get("runtime_sha256") or entry.get("sha256")
+    parts = [digest for _, digest in sorted((entry.get("parts") or {}).items()) if digest]
+    return [program] + parts if program else []
+
+
+def identity_of(entry):
+    """One digest for a runtime's build: the program's own, or one over all of its programs; None when there is none."""
+    programs = installed_programs(entry)
+    if len(programs) < 2:
+        return programs[0] if programs else None
+    return hashlib.sha256("\n".join(programs).encode()).hexdigest()
+
+
 def objections(proof, seen):
     """Why this evidence does not prove the runtime; empty when it does. Pure, so that tests can deceive it.
 
-    ``seen["wanted_sha256"]``: of the program that `rtlab up` proved on this machine; None the first time.
+    ``seen["wanted_sha256"]``: identity of the build that `rtlab up` proved on this machine; None the first time.
     """
     if proof not in PROOFS:
         return ["there is no proof called %r" % proof]
@@ -742,13 +766,13 @@ def objections(proof, seen):
     if not seen.get("inside_version"):
         problems.append("the container did not tell its kernel")
     entry = seen.get("entry") or {}
-    installed = entry.get("runtime_sha256") or entry.get("sha256")
+    installed = installed_programs(entry)
     if not installed:
         problems.append("the engine's entry names no program that is there: %s" % (entry.get("path") or "none"))
-    wanted = seen.get("wanted_sha256")
-    if wanted and installed and installed != wanted:
-        problems.append("another build was put in place since `rtlab up`: %s, not %s" % (installed[:12], wanted[:12]))
-    return problems + PROOFS[proof](seen, wanted or installed)
+    wanted, there = seen.get("wanted_sha256"), identity_of(entry)
+    if wanted and there and there != wanted:
+        problems.append("another build was put in place since `rtlab up`: %s, not %s" % (there[:12], wanted[:12]))
+    return problems + PROOFS[proof](seen, installed)
 
 
 def same_kernel(seen):
@@ -761,12 +785,16 @@ def ran_by_binary(seen, installed):
     ran = seen.get("binary_sha256")
     if seen.get("binary_is_script"):
         return ["the shim's bundle names a script (%s): what that runs is not known" % seen.get("binary")]
-    if ran is None or ran != installed:
+    if ran is None or ran not in installed:
         return [
             "the shim's bundle names another program than the installed one: %s (%s), not %s"
-            % (seen.get("binary") or "none", (ran or "no digest")[:12], (installed or "unknown")[:12])
+            % (seen.get("binary") or "none", (ran or "no digest")[:12], shortened(installed))
         ]
     return []
+
+
+def shortened(digests):
+    return ", ".join(digest[:12] for digest in digests) or "unknown"
 
 
 def proof_of_native(state):
@@ -779,7 +807,7 @@ def proof_of_native(state):
             problems.append("the boot id inside is not the machine's: another kernel runs in it")
         if seen.get("kvm_held_by"):
             problems.append("a process of this container holds a virtual machine")
-        if any(digest == installed for _, digest in seen.get("running") or []):
+        if any(digest in installed for _, digest in seen.get("running") or []):
             problems.append("the installed program still runs: it is none that ends before its container")
         said = state(seen.get("state_files") or [], seen)
         return problems + ran_by_binary(seen, installed) + ([said] if said else [])
@@ -809,13 +837,13 @@ def proof_of_gvisor(seen, installed):
     problems = []
     if same_kernel(seen):
         problems.append("the boot id inside is the machine's: no kernel of gVisor's runs in it")
-    ran = sorted({digest[:12] for _, digest in seen.get("running") or [] if digest})
-    if not any(digest == installed for _, digest in seen.get("running") or []):
+    ran = sorted({digest for _, digest in seen.get("running") or [] if digest})
+    if not any(digest in installed for digest in ran):
         problems.append(
             "no process of this container runs the installed runsc (%s): they run %s"
-            % ((installed or "unknown")[:12], ", ".join(ran) or "nothing that could be read")
+            % (shortened(installed), shortened(ran) if ran else "nothing that could be read")
         )
-    if any(digest != installed for _, digest in seen.get("kvm_held_by") or []):
+    if any(digest not in installed for _, digest in seen.get("kvm_held_by") or []):
         problems.append("a virtual machine of another program belongs to this container")
     return problems
 
@@ -828,9 +856,9 @@ def proof_of_kata(seen, installed):
         problems.append("the container has no kernel of its own: its boot id is the machine's")
     if not seen.get("kvm_held_by"):
         problems.append("no process of this container holds /dev/kvm")
-    if installed and any(digest == installed for _, digest in seen.get("running") or []):
+    if any(digest in installed for _, digest in seen.get("running") or []):
         problems.append("the installed program is the sandbox itself: that is no Kata")
-    if seen.get("shim_sha256") is None or seen.get("shim_sha256") != installed:
+    if seen.get("shim_sha256") not in installed:
         problems += ran_by_binary(seen, installed)
     return problems
 
@@ -949,6 +977,7 @@ class Trial(object):
         runtime = self.request["runtime"]
         seen = evidence(cid, inside, *entry_of(self.engine, runtime["docker_name"]))
         seen["wanted_sha256"] = runtime.get("sha256")
+        seen["installed_sha256"] = identity_of(seen["entry"])
         problems = objections(runtime["proof"], seen) + other_limits(self.limits(), seen)
         self.proof = {"ok": not problems, "objections": problems, "evidence": seen}
         if problems:
@@ -1611,6 +1640,8 @@ def facts(request):
         }
         if "kata" in path:
             runtimes[name]["configuration"] = kata_configuration(entry, path)
+        if "runsc" in os.path.basename(path):
+            runtimes[name].update(gvisor_settings(path, entry.get("runtimeArgs") or []))
     images = {}
     for image in engine.must("GET", "/images/json"):
         for tag in image.get("RepoTags") or []:
@@ -1729,6 +1760,26 @@ def kata_configuration(entry, path):
     ]
     text = next((read(place) for place in places if place and os.path.isfile(place)), None)
     return None if text is None else settings_of(text)
+
+
+def gvisor_settings(path, arguments):
+    """On which platform and with whose network stack gVisor runs, where nobody said by its own defaults: they changed
+    in mid-2023 (ptrace to systrap). None where it does not tell."""
+    try:
+        done = subprocess.run(
+            [path, "flags"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20
+        )
+        told = done.stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.TimeoutExpired):
+        told = ""
+
+    def setting(name):
+        said = [word.partition("=")[2] for word in arguments if re.match(r"--?%s=" % name, word)]
+        about = re.search(r"^  -%s \w+\n(.*)" % name, told, re.M)
+        default = re.search(r"\(default \"?(\w+)\"?\)|(\w+) \(default\)", about.group(1)) if about else None
+        return said[-1] if said else (default.group(1) or default.group(2)) if default else None
+
+    return {"platform": setting("platform"), "network": setting("network")}
 
 
 def settings_of(text):
