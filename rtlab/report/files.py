@@ -163,6 +163,7 @@ def as_json(report: Report) -> Json:
         "campaign": clean(report.name),
         "where": report.where,
         "design": report.design(),
+        "heading": [_plain(c) for c in report.heading],
         "tables": [_plain(table) for table in report.tables],
         "trials": {
             outcome: sum(1 for a in report.attempts if a.outcome == outcome)
@@ -182,16 +183,15 @@ def markdown(report: Report) -> str:
         "",
         text(report.design()),
         "",
+        *(f"- **{text(c.kind)}**: {text(c.message)}" for c in report.heading),
+        *([""] if report.heading else []),
         *(f"- {text(machine)}: {text(what)}: {text(version)}" for machine, what, version in report.versions),
         "",
         f"## {text(report.verdicts_heading)}",
         "",
         *(f"- {text(c.sentence)}" for c in report.primaries()),
         *(f"- {text(line)}" for line in report.beside()),
-        *(
-            f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}"
-            for c in report.caveats
-        ),
+        *(f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}" for c in report.notes),
         "",
     ]
     return "\n".join(lines) + "\n" + tables.markdown(report.tables)
