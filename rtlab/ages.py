@@ -1,8 +1,8 @@
 """How old what was measured was: release dates as data (releases.json), and what is deprecated. Pure.
 
-A version that releases.json does not list lies between its neighbours in the same branch (1.7.x, 29.1.x): the older one's
-date is the earliest it can have, the newer one's the latest. Branches are released side by side (Docker 25.0.17 after
-29.6.1), so a neighbour in another branch says nothing, and such a version's age is not known.
+A version that releases.json does not list lies between its neighbours in the same branch (1.7.x, 29.1.x): the older
+one's date is the earliest it can have, the newer one's the latest. Branches are released side by side (Docker 25.0.17
+after 29.6.1), so a neighbour in another branch says nothing, and such a version's age is not known.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from rtlab import atomic, latex, page, tables
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
 from rtlab.report.collection import no_collection
-from rtlab.report.figures import figures, published_rows
+from rtlab.report.figures import figures, other_rows, published_rows
 from rtlab.report.model import Report
 from rtlab.text import clean
 
@@ -50,7 +50,7 @@ def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
         ),
         **{f"report/plots/{figure.name}.svg": _alone(figure.svg) for figure in drawn},
         **{f"report/plots/{figure.name}.pdf": figure.svg.pdf() for figure in drawn if pdf},
-        "report/index.html": page.render(report, drawn, published_rows(report)),
+        "report/index.html": page.render(report, drawn, published_rows(report), other_rows(report)),
     }
     for name in ("derived", "report", "report/plots"):
         # A stranger's folder must not lead our files elsewhere.
