@@ -274,10 +274,28 @@ def test_start_times_are_all_in_the_distribution_cold_ones_apart(tmp_path: Path)
     # Three blocks of three starts: two warm ones of 0.505, 0.51, 0.515 s, a cold one of twice that.
     assert figure.rows[0] == ("runC", "later ones", "6", "0.5050", "0.5063", "0.5100", "0.5137", "0.5150")
     assert [row[:3] for row in figure.rows[1:]] == [
-        ("runC", "first after a boot", "3"),
+        ("runC", "first of its trial", "3"),
         ("gVisor", "later ones", "6"),
-        ("gVisor", "first after a boot", "3"),
+        ("gVisor", "first of its trial", "3"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("reboot", "label"),
+    [("never", "first of its trial"), ("block", "first after a boot"), ("trial", "first after a boot")],
+)
+def test_a_first_start_is_after_a_boot_only_where_the_campaign_rebooted(
+    tmp_path: Path, reboot: str, label: str
+) -> None:
+    campaign = make_campaign(tmp_path, reboot=reboot)
+    fill(campaign)
+
+    figure = next(f for f in figures.figures(report.build(campaign)) if f.name == "boot-ecdf")
+
+    assert {row[1] for row in figure.rows} == {"later ones", label}
+    drawn = {e.text for e in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")}
+    assert f"runC, {label}" in drawn
+    assert f"({label})" in figure.caption
 
 
 def test_a_long_list_of_trials_is_a_sample_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,19 +249,20 @@ def _range(values: Sequence[float]) -> str:
 
 # --------------------------------------------------------------------------- start times
 
-# (experiment, metric) -> whether its curve is drawn apart: first starts after a boot are never pooled with later ones.
+# (experiment, metric) -> whether its curve is drawn apart: first starts are never pooled with later ones.
 _STARTS = {("boot", "first_page_s"): False, ("boot", "cold_first_page_s"): True}
 
 
 def _ecdf(report: Report, values: _Values) -> Figure | None:
+    first = "first of its trial" if report.spec.reboot == "never" else "first after a boot"
     curves, rows = [], []
     for arm in report.spec.runtimes:
         for (experiment, metric), apart in _STARTS.items():
             seen = sorted(o.value for o in values.get((experiment, metric, arm), ()) if o.value is not None)
             if not seen:
                 continue
-            curves.append(plots.Curve(arm=report.titles[arm], values=seen, apart=apart))
-            which = "first after a boot" if apart else "later ones"
+            curves.append(plots.Curve(arm=report.titles[arm], values=seen, apart=first if apart else ""))
+            which = first if apart else "later ones"
             rows.append((report.titles[arm], which, str(len(seen)), *map(format_number, _quartiles(seen))))
     if not curves:
         return None
@@ -276,8 +277,9 @@ def _ecdf(report: Report, values: _Values) -> Figure | None:
             "time until the first page (s)",
             _words(report, title, f"Empirical distribution functions: {told}."),
         ),
-        caption=f"{title}. One curve per runtime over every single start; dashed where first starts after a boot were "
-        "timed apart. Starts within one trial are not independent: verdicts rest on blocks, not on this plot.",
+        caption=f"{title}. One curve per runtime over every single start; dashed where the first start "
+        f"was timed apart ({first}). Starts within one trial are not independent: verdicts rest on blocks, not on this "
+        "plot.",
         heads=("runtime", "starts", "n", *(f"{head} (s)" for head in _QUARTILES)),
         rows=tuple(rows),
     )
