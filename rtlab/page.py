@@ -63,12 +63,15 @@ def _cleaned(value: Any) -> Any:
     return clean(value, keep_lines=True) if type(value) is str else value
 
 
-def render(report: Any, figures: Sequence[Any], published: Sequence[Sequence[str]]) -> str:
+def render(
+    report: Any, figures: Sequence[Any], published: Sequence[Sequence[str]], others: Sequence[Sequence[str]] = ()
+) -> str:
     """The page of a ``rtlab.report.Report``.
 
     Args:
         figures: ``rtlab.report.figures.Figure``; their SVG texts are rtlab's own, the only markup that is not escaped.
-        published: Rows of what others published.
+        published: Rows of what others published of the same measures.
+        others: Rows of what they published of other measures.
     """
     attempts = report.attempts
     shown = [attempts[i] for i in sample_places(len(attempts), MOST_TRIALS)]
@@ -76,6 +79,7 @@ def render(report: Any, figures: Sequence[Any], published: Sequence[Sequence[str
         report=report,
         figures=[(figure, Markup(figure.svg)) for figure in figures],
         published=published,
+        others=others,
         shown=shown,
         from_base=from_base,
     )

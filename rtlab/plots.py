@@ -78,11 +78,11 @@ class Dot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One runtime's values for a distribution plot; ``apart`` draws it dashed (first starts after a boot)."""
+    """One runtime's values for a distribution plot; ``apart`` draws it dashed and says why (first of their trial)."""
 
     arm: str
     values: Sequence[float]
-    apart: bool = False
+    apart: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> Plot:
                 marker=_MARKS[index % len(_MARKS)],
                 markersize=4,
                 markevery=max(1, len(xs) // 8),
-                label=_label(f"{curve.arm}, first after a boot" if curve.apart else curve.arm),
+                label=_label(f"{curve.arm}, {curve.apart}" if curve.apart else curve.arm),
             )
         if ends and min(ends) > 0 and max(ends) > 20 * min(ends):
             axes.set_xscale("log")

@@ -222,7 +222,7 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
         )
         if parameters.get("starts"):
             notes.append(
-                "Here: starts through the engine's socket; the first one after a boot is cold and counted apart."
+                "Here: starts through the engine's socket; the first one of a trial is cold and counted apart."
             )
     if number == "II":
         size = parameters.get("size_mb")

@@ -28,6 +28,7 @@ LEVELS = {
     "rtlab.latex": 2,
     "rtlab.plots": 2,
     "rtlab.paper": 2,
+    "rtlab.ages": 2,
     "rtlab.facts": 2,
     "rtlab.redaction": 2,
     "rtlab.simulation": 2,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from rtlab import report, store
 from rtlab.model import Outcome
@@ -90,3 +91,28 @@ def test_it_names_no_host_and_no_address_of_hardware(kept: Path) -> None:
             text = file.read_text(errors="replace")
             assert not re.search(r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", text), file
             assert not re.search(r"https?://(?!download\.docker\.com|github\.com)[a-z]", text), file
+
+
+def test_old_and_deprecated_parts_stand_in_the_heading(campaign: store.Campaign, kept: Path) -> None:
+    """By the projects' release dates; both campaigns are of November 2026, on Debian 12's packages."""
+    built = report.build(campaign)
+    old = [c.message.partition(",")[0] for c in built.heading if c.kind == "old"]
+    debian = ["Docker of 2023-04 (20.10.24", "containerd of 2023-03 (1.6.20", "runC of 2023-03 (1.1.5"]
+    arms = {
+        "emulated-debian-12": ["gVisor of 2022-12 (0.0~20221219.0"],
+        "emulated-kata-1.12.1": ["Kata of 2021-01 (1.12.1): released more than a year before this campaign."],
+    }
+    assert old == [*debian, *arms[kept.name]]
+    ptrace = "gVisor ran on platform ptrace: deprecated since systrap (2023)."
+    deprecated = [c.message for c in built.heading if c.kind == "deprecated"]
+    assert deprecated == ([ptrace] if kept.name == "emulated-debian-12" else [])
+
+    page = next(p for p in report.write(built, campaign.folder) if p.name == "index.html").read_text()
+    header = page.split("</header>")[0]
+    verdicts = report.markdown(built).partition("## Verdicts")
+    document: Any = report.as_json(built)
+    for caveat in built.heading:
+        assert str(escape(caveat.message)) in header
+        assert caveat.message in re.sub(r"\\(.)", r"\1", verdicts[0])
+        assert page.count(str(escape(caveat.message))) == 1
+        assert caveat.message in [told["message"] for told in document["heading"]]

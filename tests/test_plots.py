@@ -13,7 +13,7 @@ from rtlab.plots import Curve, Dot, Interval, Words, dots, ecdf, forest
 HOSTILE = "$\\frac{1}{$ <b>&_\u202e 运行"
 DOTS = [Dot(arm=arm, order=n, value=0.5 * n) for n in range(1, 5) for arm in ("runC", HOSTILE)]
 WORDS = Words(title=f"A {HOSTILE}", description="Dots & more.", where="Measured on emulated machines")
-CURVES = [Curve(arm="runC", values=[0.5, 0.4, 0.6]), Curve(arm=HOSTILE, values=[3.0], apart=True)]
+CURVES = [Curve(arm="runC", values=[0.5, 0.4, 0.6]), Curve(arm=HOSTILE, values=[3.0], apart="first of its trial")]
 SVG = "{http://www.w3.org/2000/svg}"
 LINES = [
     Interval(label=HOSTILE, point=5.0, low=4.0, high=6.0, floor=0.02, paper=5.86, others=(2.4, 53.9)),

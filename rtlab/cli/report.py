@@ -57,6 +57,8 @@ def _terminal(report: Report) -> None:
     console.print_line(f"{report.name}: measured on {report.where}")
     console.print_line(report.meaning)
     console.print_line(report.design())
+    for caveat in report.heading:
+        console.print_line(f"{caveat.kind.capitalize()}: {caveat.message}")
     for machine, what, version in report.versions:
         console.print_line(f"  {machine}: {what}: {version}")
     console.print_line()
@@ -65,7 +67,7 @@ def _terminal(report: Report) -> None:
         console.print_line(f"• {comparison.sentence}")
     for line in report.beside():
         console.print_line(f"  {line}")
-    for caveat in report.caveats:
+    for caveat in report.notes:
         where = f" ({caveat.where})" if caveat.where else ""
         console.print_line(f"Note{where}: {caveat.message}")
     for table in report.tables:

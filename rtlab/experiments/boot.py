@@ -1,7 +1,7 @@
 """boot (Table I): the time until a container serves its page.
 
 Default design: through the engine's socket, phase by phase, on the machine's own clock: request, created, started,
-first page (HTTP 200 with the right body), stopped, removed; the first start after a boot (cold) apart from later
+first page (HTTP 200 with the right body), stopped, removed; the first start of a trial (cold) apart from later
 ones. The same through the docker command line, and a null driver that makes no container, whose time is the harness's
 own. Paper's design: 15 starts by `docker run -d` after one boot.
 """
@@ -69,7 +69,7 @@ class Boot:
             primary=True,
             paper=("I", "average_time"),
         ),
-        Metric(name="cold_first_page_s", title="first page, first start after the boot", unit="s", better="lower"),
+        Metric(name="cold_first_page_s", title="first page, first start of the trial", unit="s", better="lower"),
         Metric(name="created_s", title="created", unit="s", better="lower"),
         Metric(name="started_s", title="started", unit="s", better="lower"),
         Metric(name="stop_s", title="stop", unit="s", better="lower"),
@@ -85,7 +85,7 @@ class Boot:
     def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
         problems = _PARAMETERS.problems(parameters)
         if not problems and parameters.get("starts", 5) == 1:
-            return ("starts = 1: the first start after a boot is cold and counted apart; use 2 or more, or 0",)
+            return ("starts = 1: the first start of a trial is cold and counted apart; use 2 or more, or 0",)
         if not problems and not parameters.get("starts", 5) and not parameters.get("cli_starts", 2):
             return ("starts = 0 and cli_starts = 0: nothing would be measured; set one of them",)
         return problems
@@ -104,7 +104,7 @@ class Boot:
         for metric in self.metrics:
             driver, phase = self._source(metric, parameters)
             values = _phases(raw, driver, phase, int(parameters[_COUNTS[driver]]))
-            # In the default design the first start after a boot is cold: its own metric, never pooled.
+            # In the default design the first start of a trial is cold: its own metric, never pooled.
             cold_apart = driver == "socket" and metric.name in ("first_page_s", "cold_first_page_s")
             if cold_apart:
                 values = values[:1] if metric.name == "cold_first_page_s" else values[1:]

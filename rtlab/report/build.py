@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import facts, paper, plugins, store, tables
+from rtlab import ages, facts, paper, plugins, store, tables
 from rtlab.errors import ParseError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -107,6 +107,8 @@ def _built(campaign: Campaign) -> Report:
     notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
+    parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
+    caveats += ages.caveats(parts, began)
     return Report(
         name=campaign.folder.name,
         header=campaign.header,
@@ -115,6 +117,7 @@ def _built(campaign: Campaign) -> Report:
         titles=titles,
         experiments=experiments,
         versions=(*_versions(newest, spec), *containers.rows(spec.runtimes, titles)),
+        undated=ages.unknown(parts, began),
         differences=facts.twin_differences(newest),
         facts=taken,
         attempts=tuple(attempts),
@@ -262,6 +265,50 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
             if told := _kata_settings(_mapping(entry.get("configuration"))):
                 found.append((machine, f"{_title(name)}'s settings", told))
     return tuple(found)
+
+
+def _parts(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, testbed: Testbed) -> tuple[ages.Part, ...]:
+    """What may be old: engine and runtimes, as each machine names them. Twins give the same part once."""
+    found: list[ages.Part] = []
+    wirings = _mapping(testbed.details.get("runtime_wiring"))
+    notes = _mapping(testbed.details.get("runtime_notes"))
+    for _, known in sorted(newest.items()):
+        docker = _mapping(known.get("docker"))
+        engine = {"docker": docker.get("version"), "containerd": _mapping(docker.get("components")).get("containerd")}
+        for product, version in engine.items():
+            if isinstance(version, str) and any(map(str.isdigit, version)):
+                found.append(ages.Part(product=product, title=ages.PRODUCTS[product], version=version))
+        for name in spec.runtimes:
+            product, docker_name = name.partition(":")[0], _docker_name(name)
+            entry = _mapping(_mapping(known.get("runtimes")).get(docker_name))
+            version = entry.get("version")
+            if product not in ages.PRODUCTS or not isinstance(version, str) or not any(map(str.isdigit, version)):
+                continue
+            wiring = _mapping(wirings.get(docker_name))
+            words = _words(entry.get("arguments")) or _words(wiring.get("runtimeArgs"))
+            found.append(
+                ages.Part(
+                    product=product,
+                    title=_title(name),
+                    version=version[:300],
+                    path=_path(entry.get("path")),
+                    words=words or _note(notes.get(name)),
+                )
+            )
+    return tuple(dict.fromkeys(found))
+
+
+def _words(value: Any) -> str:
+    return " ".join(_text(word) for word in value[:40]) if isinstance(value, list) else ""
+
+
+def _path(value: Any) -> str:
+    return value[:300] if isinstance(value, str) else ""
+
+
+def _note(value: Any) -> str:
+    """rtlab's own note on a wiring, ``platform ptrace, with --network=host: …``, as arguments."""
+    return value[:300].replace("platform ", "--platform=", 1) if isinstance(value, str) else ""
 
 
 # What decides most about Kata's figures; all of them stand in the facts.

@@ -11,14 +11,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtlab import paper, plots
+from rtlab import paper, plots, plugins
 from rtlab.model import Comparison, Metric, Observation, Verdict
 from rtlab.report.model import Report
 from rtlab.stats import verdict
 from rtlab.units import format_number, from_base, to_base
 
 MOST_DOTS = 2000
-MOST_PUBLISHED = 60
+MOST_PUBLISHED = 100
 # What cannot be drawn: beyond any axis.
 _BEYOND = 1e15
 _DASH = "–"
@@ -55,13 +55,15 @@ def figures(report: Report) -> tuple[Figure, ...]:
     return tuple(figure for figure in found if figure is not None)
 
 
-def published(report: Report) -> tuple[paper.Published, ...]:
+def published(report: Report) -> tuple[paper.SameMeasure | paper.OtherMeasure, ...]:
     """What others published about this campaign's experiments and runtimes."""
     arms = {base_name(arm) for arm in report.spec.runtimes}
     return tuple(
         p
         for p in paper.published()
-        if p.arm in arms and p.experiment in report.experiments and p.baseline in (None, report.spec.baseline)
+        if p.arm in arms
+        and (p.experiment in report.experiments or not p.experiment)
+        and (p.baseline in (None, report.spec.baseline) or p.baseline not in plugins.names("runtimes"))
     )[:MOST_PUBLISHED]
 
 
@@ -103,7 +105,7 @@ def _forest(report: Report) -> Figure | None:
     if not compared:
         return None
     floors = {(n.experiment, n.metric): n for n in report.analysis.noise}
-    others = published(report)
+    others = [p for p in published(report) if isinstance(p, paper.SameMeasure)]
     lines, rows = [], []
     for c in compared:
         assert c.ratio is not None
@@ -141,7 +143,8 @@ def _forest(report: Report) -> Figure | None:
         f"{title}: dot and bar are the estimate and its 95 % interval, the grey band is the margin of ±{margin} %, a "
         "dotted box the noise floor of that ratio from A/A blocks"
         + ("" if floors else " (none here: no A/A block ran)")
-        + ", an open diamond the paper's ratio, a cross what others published (listed below with how they measured), "
+        + ", an open diamond the paper's ratio, a cross what others published of the same "
+        "measure (listed below with how they measured), "
         "an arrow an interval that goes on beyond the axis."
     )
     return Figure(
@@ -171,7 +174,7 @@ def _verdict(c: Comparison, metric: Metric) -> str:
     return c.verdict.value
 
 
-def _about(p: paper.Published, c: Comparison) -> bool:
+def _about(p: paper.SameMeasure, c: Comparison) -> bool:
     return (p.experiment, p.metric, p.arm, p.baseline) == (c.experiment, c.metric, base_name(c.arm), c.baseline)
 
 
@@ -187,7 +190,7 @@ def of_the_paper(metric: Metric, arm: str, baseline: str) -> float | None:
 
 
 def published_rows(report: Report) -> tuple[tuple[str, ...], ...]:
-    """Published values for the list below the forest plot: the paper's first."""
+    """Published values of rtlab's own measures, for the list below the forest plot: the paper's first."""
     rows = []
     for name, experiment in report.experiments.items():
         for metric in experiment.metrics:
@@ -200,25 +203,33 @@ def published_rows(report: Report) -> tuple[tuple[str, ...], ...]:
                 shown = [f"{format_number(table.values[r][column], 7)}" for r in (base_name(arm), report.spec.baseline)]
                 unit = table.units[column]
                 how = "its script of 15 iterations; two machines in VirtualBox, one runtime each"
-                place = f"the paper, Table {number}"
-                title = report.titles[arm]
-                rows.append((name, title, "", f"{shown[0]} {unit}", f"{shown[1]} {unit}", _number(ratio), place, how))
+                what = (f"{name}: {metric.title}", report.titles[arm], "")
+                values = (f"{shown[0]} {unit}", f"{shown[1]} {unit}", _number(ratio))
+                rows.append((*what, *values, "15", "2020", f"the paper, Table {number}", how))
     for p in published(report):
-        baseline = _DASH if p.baseline_value is None else f"{format_number(p.baseline_value)} {p.unit}".strip()
-        value = f"{format_number(p.value)} {p.unit}".strip()
-        rows.append(
-            (
-                p.experiment,
-                report.titles.get(p.arm, p.arm),
-                p.variant,
-                value,
-                baseline,
-                _number(p.ratio),
-                p.citation,
-                p.method,
-            )
-        )
+        if isinstance(p, paper.SameMeasure):
+            rows.append(_published_row(report, p, f"{p.experiment}: {report.metric(p.experiment, p.metric).title}"))
     return tuple(rows)
+
+
+def other_rows(report: Report) -> tuple[tuple[str, ...], ...]:
+    """Published values of other measures, which are drawn nowhere."""
+    return tuple(
+        _published_row(report, p, f"{p.experiment}: {p.measures}" if p.experiment else p.measures)
+        for p in published(report)
+        if isinstance(p, paper.OtherMeasure)
+    )
+
+
+def _published_row(report: Report, p: paper.Published, what: str) -> tuple[str, ...]:
+    baseline = _DASH
+    if p.baseline_value is not None:
+        baseline = f"{format_number(p.baseline_value)} {p.unit}".strip()
+        if p.baseline != report.spec.baseline:
+            baseline += f" ({p.baseline})"
+    value = f"{format_number(p.value)} {p.unit}".strip()
+    arm = report.titles.get(p.arm, p.arm)
+    return (what, arm, p.variant, value, baseline, _number(p.ratio), p.how_often, str(p.year), p.citation, p.method)
 
 
 def _number(value: float | None) -> str:
@@ -238,19 +249,20 @@ def _range(values: Sequence[float]) -> str:
 
 # --------------------------------------------------------------------------- start times
 
-# (experiment, metric) -> whether its curve is drawn apart: first starts after a boot are never pooled with later ones.
+# (experiment, metric) -> whether its curve is drawn apart: first starts are never pooled with later ones.
 _STARTS = {("boot", "first_page_s"): False, ("boot", "cold_first_page_s"): True}
 
 
 def _ecdf(report: Report, values: _Values) -> Figure | None:
+    first = "first of its trial" if report.spec.reboot == "never" else "first after a boot"
     curves, rows = [], []
     for arm in report.spec.runtimes:
         for (experiment, metric), apart in _STARTS.items():
             seen = sorted(o.value for o in values.get((experiment, metric, arm), ()) if o.value is not None)
             if not seen:
                 continue
-            curves.append(plots.Curve(arm=report.titles[arm], values=seen, apart=apart))
-            which = "first after a boot" if apart else "later ones"
+            curves.append(plots.Curve(arm=report.titles[arm], values=seen, apart=first if apart else ""))
+            which = first if apart else "later ones"
             rows.append((report.titles[arm], which, str(len(seen)), *map(format_number, _quartiles(seen))))
     if not curves:
         return None
@@ -265,8 +277,9 @@ def _ecdf(report: Report, values: _Values) -> Figure | None:
             "time until the first page (s)",
             _words(report, title, f"Empirical distribution functions: {told}."),
         ),
-        caption=f"{title}. One curve per runtime over every single start; dashed where first starts after a boot were "
-        "timed apart. Starts within one trial are not independent: verdicts rest on blocks, not on this plot.",
+        caption=f"{title}. One curve per runtime over every single start; dashed where the first start "
+        f"was timed apart ({first}). Starts within one trial are not independent: verdicts rest on blocks, not on this "
+        "plot.",
         heads=("runtime", "starts", "n", *(f"{head} (s)" for head in _QUARTILES)),
         rows=tuple(rows),
     )

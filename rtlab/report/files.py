@@ -17,7 +17,7 @@ from rtlab import atomic, latex, page, tables
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
 from rtlab.report.collection import no_collection
-from rtlab.report.figures import figures, published_rows
+from rtlab.report.figures import figures, other_rows, published_rows
 from rtlab.report.model import Report
 from rtlab.text import clean
 
@@ -50,7 +50,7 @@ def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
         ),
         **{f"report/plots/{figure.name}.svg": _alone(figure.svg) for figure in drawn},
         **{f"report/plots/{figure.name}.pdf": figure.svg.pdf() for figure in drawn if pdf},
-        "report/index.html": page.render(report, drawn, published_rows(report)),
+        "report/index.html": page.render(report, drawn, published_rows(report), other_rows(report)),
     }
     for name in ("derived", "report", "report/plots"):
         # A stranger's folder must not lead our files elsewhere.
@@ -163,6 +163,7 @@ def as_json(report: Report) -> Json:
         "campaign": clean(report.name),
         "where": report.where,
         "design": report.design(),
+        "heading": [_plain(c) for c in report.heading],
         "tables": [_plain(table) for table in report.tables],
         "trials": {
             outcome: sum(1 for a in report.attempts if a.outcome == outcome)
@@ -182,16 +183,15 @@ def markdown(report: Report) -> str:
         "",
         text(report.design()),
         "",
+        *(f"- **{text(c.kind)}**: {text(c.message)}" for c in report.heading),
+        *([""] if report.heading else []),
         *(f"- {text(machine)}: {text(what)}: {text(version)}" for machine, what, version in report.versions),
         "",
         f"## {text(report.verdicts_heading)}",
         "",
         *(f"- {text(c.sentence)}" for c in report.primaries()),
         *(f"- {text(line)}" for line in report.beside()),
-        *(
-            f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}"
-            for c in report.caveats
-        ),
+        *(f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}" for c in report.notes),
         "",
     ]
     return "\n".join(lines) + "\n" + tables.markdown(report.tables)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rtlab import ages
 from rtlab.model import (
     CampaignSpec,
     Caveat,
@@ -75,7 +76,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything that a campaign's raw files say. Formats are made from it; nothing is read again."""
+    """Everything that a campaign's raw files say. Formats are made from it; nothing is read again.
+
+    Attributes:
+        undated: Programs whose release date is not known, one line each.
+    """
 
     name: str
     header: Mapping[str, Json]
@@ -84,6 +89,7 @@ class Report:
     titles: Mapping[str, str]
     experiments: Mapping[str, Experiment]
     versions: tuple[tuple[str, str, str], ...]
+    undated: tuple[str, ...]
     differences: tuple[str, ...]
     facts: Mapping[str, tuple[Mapping[str, Json], ...]]
     attempts: tuple[Attempt, ...]
@@ -104,6 +110,16 @@ class Report:
     def meaningless(self) -> bool:
         """No figure of this campaign means anything."""
         return self.testbed.level in (Level.EMULATED, Level.SIMULATED)
+
+    @property
+    def heading(self) -> tuple[Caveat, ...]:
+        """What must be known before any number: what was measured is old, deprecated, or not how people run it."""
+        return tuple(c for c in self.caveats if c.kind in ages.KINDS)
+
+    @property
+    def notes(self) -> tuple[Caveat, ...]:
+        """The other caveats, which stand beside the numbers."""
+        return tuple(c for c in self.caveats if c.kind not in ages.KINDS)
 
     @property
     def stamp(self) -> str:
