@@ -33,6 +33,9 @@ PRODUCTS = {
     "kata": "Kata",
 }
 
+# Releases since then are several files; runsc alone, as its Go module builds, falls back to doing without, and says of
+# one of them that this "slows down gVisor startup significantly" (runsc/sandbox/sandbox.go of 2026-09-05).
+GVISOR_HAS_PARTS_FROM = date(2026, 7, 1)
 # Longer is no version.
 _LONGEST = 300
 _DATED = re.compile(r"(?<!\d)(20\d\d)([01]\d)([0-3]\d)(?!\d)")
@@ -81,6 +84,7 @@ class Part:
         version: The program's own words.
         path: Of the program.
         words: What the runtime is started with, or what rtlab noted about it.
+        beside: How many programs that belong to it lie beside it; None where that is not known.
     """
 
     product: str
@@ -88,6 +92,7 @@ class Part:
     version: str
     path: str = ""
     words: str = ""
+    beside: int | None = None
 
 
 @cache
@@ -198,6 +203,12 @@ def caveats(parts: Sequence[Part], campaign_started_at: str) -> list[Caveat]:
             message = (
                 f"{part.title} ran with --network=host: its own network stack, which is gVisor's default, was not "
                 "measured."
+            )
+            found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
+        if part.product == "gvisor" and part.beside == 0 and known.earliest and known.earliest >= GVISOR_HAS_PARTS_FROM:
+            message = (
+                f"{part.title} ran without the programs that its releases bring along since 2026-07 (gvisor-bin): "
+                "they make its starts faster than what was measured."
             )
             found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
     return list(dict.fromkeys(found))

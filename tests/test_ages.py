@@ -145,3 +145,19 @@ def test_what_has_no_age_is_told_for_the_provenance_only() -> None:
     assert told(part) == []
     assert ages.unknown([part], NOW) == ("Docker 29.9.9: release date unknown",)
     assert ages.unknown([Part(product="runc", title="runC", version="1.1.5")], NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("version", "beside", "named"),
+    [
+        # As its Go module builds: runsc alone.
+        ("runsc version release-20260905.0", 0, True),
+        ("runsc version release-20260905.0", 3, False),
+        ("runsc version release-20260905.0", None, False),
+        # A release that is a single file.
+        ("runsc version release-20260511.0", 0, False),
+    ],
+)
+def test_a_gvisor_without_its_releases_programs_is_named(version: str, beside: int | None, named: bool) -> None:
+    found = told(Part(product="gvisor", title="gVisor", version=version, beside=beside))
+    assert [kind for kind, _ in found] == ["not representative"] * named

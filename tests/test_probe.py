@@ -733,7 +733,10 @@ def test_what_nobody_said_is_gvisors_own_default(
     runsc = tmp_path / "runsc"
     runsc.write_text(f"#!/bin/sh\ncat {tmp_path}/told\n")
     runsc.chmod(0o755)
-    assert probe.gvisor_settings(str(runsc), arguments) == {"platform": platform, "network": network}
+    assert probe.gvisor_settings(str(runsc), arguments) == {"platform": platform, "network": network, "parts": []}
+    (tmp_path / "gvisor-bin").mkdir()
+    (tmp_path / "gvisor-bin" / "gvisor_sentry").touch()
+    assert probe.gvisor_settings(str(runsc), arguments)["parts"] == ["gvisor_sentry"]
 
 
 @pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])

@@ -1779,7 +1779,12 @@ def gvisor_settings(path, arguments):
         default = re.search(r"\(default \"?(\w+)\"?\)|(\w+) \(default\)", about.group(1)) if about else None
         return said[-1] if said else (default.group(1) or default.group(2)) if default else None
 
-    return {"platform": setting("platform"), "network": setting("network")}
+    parts = glob.glob(os.path.join(os.path.dirname(os.path.realpath(path)), "gvisor-bin", "*"))
+    return {
+        "platform": setting("platform"),
+        "network": setting("network"),
+        "parts": sorted(os.path.basename(part) for part in parts),
+    }
 
 
 def settings_of(text):

@@ -286,6 +286,10 @@ def _parts(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, testbed
                 continue
             wiring = _mapping(wirings.get(docker_name))
             words = _words(entry.get("arguments")) or _words(wiring.get("runtimeArgs"))
+            # What nobody said is the program's own default, which the machine was asked for.
+            told = [f"--{name}={entry[name]}" for name in ("platform", "network") if isinstance(entry.get(name), str)]
+            words = " ".join([*filter(None, [words]), *told])
+            beside = entry.get("parts")
             found.append(
                 ages.Part(
                     product=product,
@@ -293,6 +297,7 @@ def _parts(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, testbed
                     version=version[:300],
                     path=_path(entry.get("path")),
                     words=words or _note(notes.get(name)),
+                    beside=len(beside) if isinstance(beside, list) else None,
                 )
             )
     return tuple(dict.fromkeys(found))

@@ -191,7 +191,7 @@ def of_the_paper(metric: Metric, arm: str, baseline: str) -> float | None:
 
 def published_rows(report: Report) -> tuple[tuple[str, ...], ...]:
     """Published values of rtlab's own measures, for the list below the forest plot: the paper's first."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, experiment in report.experiments.items():
         for metric in experiment.metrics:
             for arm in report.spec.runtimes:
