@@ -46,7 +46,7 @@ def test_holm_by_simulation_of_the_procedure_itself() -> None:
 def test_what_is_said_before_a_campaign() -> None:
     first, second = power.sentences(4, margin=0.05, family=5, machines=2)
     assert "a ratio of 2 or more" in first and "88 %" in first
-    assert "under 1 %" in second and "too few blocks" in second
+    assert "comes out in 1 % of cases" in second and "too few blocks" in second
     assert power.sentences(15, margin=0.05, family=5, machines=2)[1].count("45 %") == 1
     assert len(power.sentences(40, margin=0.05, family=5, machines=2)) == 1
     assert power.sentences(2, margin=0.05, family=5, machines=2) == (
