@@ -353,7 +353,7 @@ class Bench:
                     break
                 self._calibration_run(experiment, step, machines[step.arm])
                 readings, failed = self._calibration_readings(experiment)
-            told = ". ".join((step.reason, *step.cannot))
+            told = ". ".join(s[:1].upper() + s[1:] for s in (step.reason, *step.cannot))
             chosen = {"size_mb": step.size_mb, "seek_count": step.seek_count, "calibrated": told}
             self.campaign.calibrated(name, {**parameters, **chosen})
             self.spec = self.campaign.spec
