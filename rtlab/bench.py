@@ -12,10 +12,11 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from rtlab import content, facts, like, plan, plugins, probe_client, stats, store
+from rtlab import calibration, content, facts, like, plan, plugins, probe_client, stats, store
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -37,7 +38,7 @@ from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
 from rtlab.stats.missing import numbered
 from rtlab.store import Campaign
-from rtlab.units import format_bytes, format_duration, format_number, from_base
+from rtlab.units import MIB, format_bytes, format_duration, format_number, from_base
 
 # Repeated blocks may add this share of the planned ones, rounded up (measurement.md §3).
 EXTRA_BLOCKS = 0.2
@@ -46,6 +47,8 @@ KEEP_FREE_BYTES = 64 * 1024 * 1024
 # How much longer than the trial's own deadline the controller waits for the probe's answer.
 ANSWER_SLACK_S = 60.0
 GATE_POLL_S = 2.0
+# An arm whose calibration fails so often is left out of it: its trials will tell why.
+CALIBRATION_ATTEMPTS = 2
 # The gate waits this long for quiet, then the trial runs and its record says how long it waited. What no trial can do
 # without (the engine, the runtime) is waited for up to the campaign's ready_timeout_s. On a machine that never gets
 # quiet each further wait is half as long.
@@ -210,6 +213,7 @@ class Bench:
             stack.callback(self._finish)
             self.campaign.sweep()
             self._prepare_machines(strict=strict, accept_changes=accept_changes)
+            self._calibrate()
             self._give_up_interrupted_blocks()
             if not pending(self.campaign):
                 # An earlier session ended after the last trial and before it planned the repeats.
@@ -326,6 +330,97 @@ class Bench:
                 remedy="Make the disk larger ([testbed] disk_gb), or the io experiment smaller "
                 "(--set io.size_mb=512, labelled in the report).",
             )
+
+    def _calibrate(self) -> None:
+        """Choose what is left to the machines (io's file size) by runs before the first block, and keep it."""
+        for name in self.spec.experiments:
+            experiment: Any = plugins.experiment(name)
+            parameters = self.spec.parameters[name]
+            if not hasattr(experiment, "needs_calibration") or not experiment.needs_calibration(parameters):
+                continue
+            machines = {
+                arm: next(m for m in self.testbed.machines if arm in m.runtimes or not m.runtimes)
+                for arm in self.spec.runtimes
+            }
+            readings, failed = self._calibration_readings(experiment)
+            limits = calibration.Limits(
+                disk_mb=self._room_mb(), longest_s=float(parameters["longest_s"]), seek_count=parameters["seek_count"]
+            )
+            while True:
+                arms = [arm for arm in self.spec.runtimes if failed.count(arm) < CALIBRATION_ATTEMPTS]
+                step = calibration.next_step(arms, readings, limits)
+                if isinstance(step, calibration.Chosen):
+                    break
+                self._calibration_run(experiment, step, machines[step.arm])
+                readings, failed = self._calibration_readings(experiment)
+            told = ". ".join(s[:1].upper() + s[1:] for s in (step.reason, *step.cannot))
+            chosen = {"size_mb": step.size_mb, "seek_count": step.seek_count, "calibrated": told}
+            self.campaign.calibrated(name, {**parameters, **chosen})
+            self.spec = self.campaign.spec
+            self.pace.spec = self.spec
+            self.notify(Event(stage="calibration", message=f"{name}: {step.reason}"))
+            for sentence in step.cannot:
+                self.notify(Event(stage="calibration", message=f"{name}: {sentence}", level="warning"))
+
+    def _room_mb(self) -> int:
+        """MiB that a file of an experiment may take: half of what the fullest machine has free."""
+        free = [taken[-1].get("disk_free_bytes") for taken in self.campaign.facts().values() if taken]
+        return min([f for f in free if isinstance(f, int)], default=4096 * MIB) // 2 // MIB
+
+    def _calibration_readings(self, experiment: Any) -> tuple[list[calibration.Reading], list[str]]:
+        """What earlier runs told, those of an interrupted session included; and the arms of those that told nothing."""
+        readings, failed = [], []
+        for raw in self.campaign.calibration():
+            trial = raw.record.trial
+            if trial.experiment != experiment.name:
+                continue
+            try:
+                if raw.record.outcome is not Outcome.OK:
+                    raise ParseError(raw.record.reason)
+                readings.append(experiment.reading(raw, trial.arm))
+            except ParseError:
+                failed.append(trial.arm)
+        return readings, failed
+
+    def _calibration_run(self, experiment: Any, step: calibration.Step, machine: Machine) -> None:
+        message = f"{experiment.name}: {step.size_mb} MiB and {step.seek_count} seeks under {step.arm}"
+        self.notify(Event(stage="calibration", message=message, machine=machine.name))
+        self._wake(machine.name)
+        number = len(self.campaign.trial_folders(store.CALIBRATION)) + 1
+        trial = Trial(
+            number=number,
+            block=0,
+            kind="ab",
+            arm=step.arm,
+            experiment=experiment.name,
+            runtime=step.arm,
+            machine=machine.name,
+            boot=0,
+        )
+        began, started_at = time.monotonic(), now()
+        parameters = experiment.with_sizes(self.spec.parameters[experiment.name], step)
+        spec = replace(self.spec, parameters={**self.spec.parameters, experiment.name: parameters})
+        request = probe_client.trial_request(trial, spec, self._machines[machine.name], self.testbed.id)
+        answer = probe_client.ask(self._shell(machine.name), machine, request, spec.trial_timeout_s + ANSWER_SLACK_S)
+        read = probe_client.read_answer(answer)
+        record = Record(
+            trial=trial,
+            attempt=1,
+            outcome=read.outcome,
+            reason=read.reason,
+            started_at=started_at,
+            ended_at=now(),
+            boot_id=read.boot_id,
+            rebooted=False,
+            waited_s=0.0,
+            exit_status=answer.exit_status,
+            files={},
+            overhead_s=time.monotonic() - began - answer.elapsed_s,
+        )
+        self.campaign.write_trial(record, read.files, store.CALIBRATION)
+        if read.outcome is not Outcome.OK:
+            message = f"{experiment.name} under {step.arm} {read.outcome.value}: {read.reason}"
+            self.notify(Event(stage="calibration", message=message, machine=machine.name, level="warning"))
 
     def _give_up_interrupted_blocks(self) -> None:
         """A block of which only a part was done when an earlier session ended cannot be paired: repeat it whole, or do

@@ -39,6 +39,7 @@ class BonnieResult:
     format_version: str
     program_version: str
     file_size_bytes: int
+    seek_count: int | None
     put_block: Rate
     rewrite: Rate
     get_block: Rate
@@ -76,6 +77,8 @@ def parse(text: str) -> BonnieResult:
         format_version=fields[0],
         program_version=fields[1],
         file_size_bytes=_size(fields[5], line),
+        # Format 1.98: random_seeks, seek_process_count stand at 7 and 8.
+        seek_count=int(fields[7]) if putc == 9 and fields[7].isdigit() else None,
         put_block=rate(putc + 2, "K/s"),
         rewrite=rate(putc + 4, "K/s"),
         get_block=rate(putc + 8, "K/s"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from rtlab import plugins
 from rtlab.errors import StoreError
-from rtlab.model import CampaignSpec, Level, Record, Trial
+from rtlab.model import CampaignSpec, Json, Level, Record, Trial
 from rtlab.store import Campaign
 
 # First guess of what a reboot and the gate take, before any was seen (seconds).
@@ -71,7 +71,7 @@ class Pace:
             spec, level, records = campaign.spec, campaign.testbed.level, campaign.records(RECORDS_READ)
         except StoreError:
             return
-        same = {e for e in spec.experiments if spec.parameters.get(e) == self.spec.parameters.get(e)}
+        same = {e for e in spec.experiments if _alike(spec.parameters.get(e), self.spec.parameters.get(e))}
         if level is not self.level or not same:
             return
         known = set(self.seen)
@@ -101,6 +101,13 @@ class Pace:
             if wanted <= self.seen.keys():
                 return
             self.learn(campaign)
+
+
+def _alike(earlier: Mapping[str, Json] | None, mine: Mapping[str, Json] | None) -> bool:
+    """Equal parameters; a size that is yet to be chosen is taken to become the one that was chosen then."""
+    if earlier and mine and earlier.get("calibrated") and mine.get("size_mb") == 0:
+        earlier = {**earlier, "size_mb": 0, "calibrated": "", "seek_count": mine.get("seek_count")}
+    return earlier == mine
 
 
 def _key(record: Record) -> tuple[str, str]:

@@ -9,11 +9,12 @@ import dataclasses
 import difflib
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, cast
 
 from rtlab.errors import UsageError
-from rtlab.model import Experiment, Runtime
+from rtlab.model import Experiment, Json, Runtime
 
 Kind = Literal["experiments", "runtimes", "providers"]
 _ATTRIBUTE = {"experiments": "EXPERIMENT", "runtimes": "RUNTIME", "providers": "PROVIDER"}
@@ -57,6 +58,13 @@ def _load(kind: Kind, name: str) -> Any:
 def experiment(name: str) -> Experiment:
     """The experiment of that name; UsageError names the nearest one otherwise."""
     return cast(Experiment, _load("experiments", name))
+
+
+def experiment_of(name: str, parameters: Mapping[str, Json]) -> Experiment:
+    """The experiment as a campaign with these parameters knew it: metrics may have been added or renamed since."""
+    found = experiment(name)
+    as_measured = getattr(found, "as_measured", None)
+    return found if as_measured is None else cast(Experiment, as_measured(parameters))
 
 
 def runtime(name: str) -> Runtime:

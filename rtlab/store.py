@@ -6,6 +6,7 @@
       plan.jsonl           every trial, in order                       before the first trial; repeats are appended
       facts/<machine>/<time>.json                                      taken at the start and at each resume
       Vagrantfile  ansible/                                            what the machines were made from
+      calibration/         runs before the first block that chose a parameter, stored as trials are
       given-up.jsonl       interrupted blocks that are not repeated, with the reason; absent when there is none
       looks.jsonl          adaptive campaigns: what each look saw, and whether the campaign went on
       finished.json        when nothing is left to do, repeats included; absent until then
@@ -56,6 +57,7 @@ MAX_JSON_BYTES = 16 * 1024 * 1024
 MAX_PLAN_BYTES = 64 * 1024 * 1024
 # Facts are read again at each resume: so many readings of one machine, the newest, are looked at.
 MAX_READINGS = 20
+CALIBRATION = "calibration"
 RAW_FILES = ("stdout", "stderr", "probe.json")
 
 _EMPTY = hashlib.sha256().hexdigest()
@@ -327,14 +329,27 @@ class Campaign:
 
     # ------------------------------------------------------------- trials
 
-    def write_trial(self, record: Record, files: Mapping[str, bytes]) -> Record:
+    def calibrated(self, experiment: str, parameters: Mapping[str, Json]) -> None:
+        """Put parameters that were chosen before the first block into the spec, durably. The digest stays that of what
+        was asked for, by which `bench` finds the campaign again."""
+        spec = replace(self.spec, parameters={**self.spec.parameters, experiment: dict(parameters)})
+        atomic.write_json(self.folder / "campaign.json", {**self.header, "spec": asdict(spec)})
+        for name in ("header", "spec"):
+            self.__dict__.pop(name, None)
+
+    def write_trial(self, record: Record, files: Mapping[str, bytes], place: str = "trials") -> Record:
         """Store one attempt: raw files and record, whole or not at all. Returns the record with digests.
+
+        Args:
+            place: "trials", or CALIBRATION for a run before the first block.
 
         Raises:
             StoreError: the disk is full or read-only; nothing half-written stays.
         """
         record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
-        parent = self.folder / "trials"
+        parent = self.folder / place
+        if place != "trials":
+            atomic.make_folder(parent)
         final = parent / folder_name(record)
         temporary = parent / f".{final.name}.{secrets.token_hex(4)}.tmp"
         try:
@@ -363,13 +378,18 @@ class Campaign:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def trial_folders(self) -> tuple[Path, ...]:
+    def trial_folders(self, place: str = "trials") -> tuple[Path, ...]:
         """Folders of all stored attempts, by trial and attempt."""
         try:
-            entries = [e.name for e in os.scandir(self.folder / "trials") if not e.name.startswith(".")]
+            entries = [e.name for e in os.scandir(self.folder / place) if not e.name.startswith(".")]
         except FileNotFoundError:
             return ()
-        return tuple(self.folder / "trials" / name for name in sorted(entries, key=_folder_order))
+        return tuple(self.folder / place / name for name in sorted(entries, key=_folder_order))
+
+    def calibration(self) -> tuple[RawOutput, ...]:
+        """The runs before the first block, with their verbatim output."""
+        folders = self.trial_folders(CALIBRATION)
+        return tuple(self.raw_output(self._record(folder), CALIBRATION) for folder in folders)
 
     def records(self, most: int | None = None) -> tuple[Record, ...]:
         """The records of all attempts (or the first ``most`` of them), by trial and attempt.
@@ -395,9 +415,9 @@ class Campaign:
         for folder in self.trial_folders():
             yield self.raw_output(self._record(folder))
 
-    def raw_output(self, record: Record) -> RawOutput:
+    def raw_output(self, record: Record, place: str = "trials") -> RawOutput:
         """The verbatim files of one attempt (see ``raw_outputs``)."""
-        folder = f"{self.folder}/trials/{folder_name(record)}"
+        folder = f"{self.folder}/{place}/{folder_name(record)}"
         content: dict[str, bytes] = {}
         for name, digest in record.files.items():
             if name not in RAW_FILES:
@@ -425,7 +445,7 @@ class Campaign:
     def changed_files(self) -> tuple[str, ...]:
         """What is not as it was stored: raw files missing or changed, records damaged; relative paths with reasons."""
         problems = []
-        for folder in self.trial_folders():
+        for folder in (*self.trial_folders(), *self.trial_folders(CALIBRATION)):
             name = str(folder.relative_to(self.folder))
             try:
                 record = self._record(folder)
@@ -444,7 +464,7 @@ class Campaign:
 
     def sweep(self) -> None:
         """Remove temporary files and folders that a kill left behind; they never held an acknowledged trial."""
-        for leftover in (self.folder / "trials").glob(".*.tmp"):
+        for leftover in (*self.folder.glob("trials/.*.tmp"), *self.folder.glob(f"{CALIBRATION}/.*.tmp")):
             shutil.rmtree(leftover, ignore_errors=True)
         for file in (*self.folder.glob(".*.tmp"), *self.folder.glob("facts/*/.*.tmp")):
             with contextlib.suppress(OSError):

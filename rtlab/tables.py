@@ -226,6 +226,8 @@ def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_wi
             )
     if number == "II":
         size = parameters.get("size_mb")
+        if isinstance(parameters.get("calibrated"), str) and parameters["calibrated"]:
+            notes.append(f"The file's size was chosen before the first block: {clean(parameters['calibrated'])[:600]}.")
         if isinstance(size, int) and 0 < size < PAPER_FILE_MB:
             notes.append(f"A file of {size} MiB, smaller than the paper's 2 GB: not comparable with its figures.")
         notes.append(

@@ -20,6 +20,7 @@ LEVELS = {
     "rtlab.model": 1,
     "rtlab.plugins": 2,
     "rtlab.bonnie": 2,
+    "rtlab.calibration": 2,
     "rtlab.counters": 2,
     "rtlab.parameters": 2,
     "rtlab.plan": 2,

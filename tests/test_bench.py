@@ -322,7 +322,9 @@ class Faulty(SimulatedProvider):
 
 
 def parameters(*names: str) -> dict[str, Any]:
-    return {name: plugins.experiment(name).defaults("default") for name in names}
+    """Default parameters; io with a size, so that no run before the first block is counted."""
+    fixed = {"io": {"size_mb": 2048}}
+    return {name: {**plugins.experiment(name).defaults("default"), **fixed.get(name, {})} for name in names}
 
 
 def spec_for(**changes: Any) -> CampaignSpec:
@@ -673,3 +675,58 @@ def test_repeats_are_planned_all_or_none(tmp_path: Path, monkeypatch: pytest.Mon
         file.write('{"number": 11, "blo')
     lab.campaign.append_to_plan(before[:2])
     assert lab.campaign.plan == before + before[:2]
+
+
+# --------------------------------------------------------------------------- calibration
+
+
+def test_the_size_is_chosen_before_the_first_block_kept_in_the_campaign_and_not_chosen_again(tmp_path: Path) -> None:
+    asked = {"io": plugins.experiment("io").defaults("default")}
+    spec = spec_for(experiments=("io",), parameters=asked)
+    lab = Lab(tmp_path, spec, no_fault)
+    assert lab.bench().not_ok == 0
+
+    campaign = Campaign(lab.campaign.folder)
+    runs = [(r.record.trial.arm, r.record.trial.block) for r in campaign.calibration()]
+    assert runs == [("runc", 0), ("kata", 0)]
+    # The simulated runC reads 4512265 KiB/s: 1.5 s of that are 6610 MiB, rounded up to whole 64 MiB, with some noise.
+    chosen = campaign.spec.parameters["io"]
+    assert 5600 < chosen["size_mb"] < 7700 and chosen["size_mb"] % 64 == 0
+    assert 18000 < chosen["seek_count"] < 28700  # 14779/s for 1.5 s
+    assert "no phase ends below 1 s" in chosen["calibrated"]
+    for raw in campaign.raw_outputs():
+        assert raw.stdout.split(",")[5] == f"{chosen['size_mb']}M"
+    assert {r.record.trial.number for r in campaign.raw_outputs()} == set(range(1, 11))
+    assert campaign.changed_files() == ()
+
+    # Found again by what was asked for; nothing is measured twice.
+    unfinished = campaign.folder / "finished.json"
+    unfinished.unlink()
+    again, resumed = bench.choose_campaign(tmp_path / "campaigns", replace(spec, seed=99), lab.bed)
+    assert resumed and again.folder == campaign.folder
+    lab.bench()
+    assert len(Campaign(lab.campaign.folder).calibration()) == 2
+    assert Campaign(lab.campaign.folder).spec.parameters["io"] == chosen
+
+
+def test_an_arm_whose_runs_fail_is_left_out_of_the_calibration_after_two(tmp_path: Path) -> None:
+    def fault(verb: str, request: dict[str, Any], _machine: str) -> CommandResult | None:
+        if verb == "trial" and request["runtime"]["name"] == "kata":
+            return answered({"outcome": "failed", "reason": "no such device"})
+        return None
+
+    lab = Lab(
+        tmp_path, spec_for(experiments=("io",), parameters={"io": plugins.experiment("io").defaults("default")}), fault
+    )
+    lab.bench()
+    campaign = Campaign(lab.campaign.folder)
+    assert [r.record.trial.arm for r in campaign.calibration()].count("kata") == 2
+    assert campaign.spec.parameters["io"]["size_mb"] > 4096
+    assert any("no such device" in e.message for e in lab.events if e.stage == "calibration")
+
+
+def test_a_size_that_is_set_is_taken_as_it_is(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, spec_for(experiments=("io",), parameters=parameters("io")), no_fault)
+    lab.bench()
+    assert Campaign(lab.campaign.folder).calibration() == ()
+    assert Campaign(lab.campaign.folder).spec.parameters == parameters("io")

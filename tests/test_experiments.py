@@ -15,6 +15,7 @@ import pytest
 
 from rtlab import plugins
 from rtlab.errors import ParseError
+from rtlab.experiments import cpu
 from rtlab.model import CampaignSpec, Machine, Observation, RawOutput
 from rtlab.parameters import PAGE_SHA256
 from tests.conftest import make_record, make_spec, make_trial
@@ -23,7 +24,8 @@ GOLDEN = Path(__file__).parent / "golden"
 NAMES = ("boot", "cpu", "io", "memory", "network")
 # The settings of the campaign that the golden files come from.
 CHANGED: dict[str, dict[str, Any]] = {
-    "cpu": {"window_s": 10},
+    "cpu": {"window_s": 5},
+    "io": {"size_mb": 2048},
     "memory": {"window_s": 10, "containers": [1, 2, 5]},
     "network": {"window_s": 10},
 }
@@ -64,8 +66,20 @@ BOOT = {
     },
 }
 CPU = {
-    "runc": {"work_cpu_s": 1.280017184, "startup_cpu_s": 0.079637787, "user_s": 15.37, "idle_s": 1.27},
-    "gvisor": {"work_cpu_s": 8.476651093, "startup_cpu_s": 0.146055654, "user_s": 12.71, "idle_s": 5.54},
+    "runc": {
+        "compute_cpu_s": 1.973024388,
+        "work_cpu_s": 1.606136999,
+        "startup_cpu_s": 0.081204212,
+        "user_s": 4.6,
+        "idle_s": 4.68,
+    },
+    "gvisor": {
+        "compute_cpu_s": 2.004468425,
+        "work_cpu_s": 15.322320153,
+        "startup_cpu_s": 0.167907132,
+        "user_s": 1.31,
+        "idle_s": 2.83,
+    },
 }
 MEMORY = {
     "runc": {
@@ -182,6 +196,10 @@ def put(value: Any, *path: Any) -> Callable[[dict[str, Any]], None]:
         ("boot", put(0, "measured", "socket", 2, "first_page_ns")),
         ("boot", put(True, "measured", "cli", 0, "returned_ns")),
         ("cpu", without("measured", "work")),
+        ("cpu", without("measured", "compute")),
+        ("cpu", put("118842243771410157926686392677: 3 5\n", "measured", "compute", "stdout")),
+        ("cpu", put(None, "measured", "compute", "stdout")),
+        ("cpu", put(-1.0, "measured", "compute", "cpu_s")),
         ("cpu", put(0.0, "measured", "after", "cpu_times_s", "user")),
         ("cpu", put(float("nan"), "measured", "after", "cpu_times_s", "user")),
         ("memory", put([], "measured", "density", "steps")),
@@ -207,7 +225,7 @@ def test_a_cut_line_of_bonnie_raises(cut: int) -> None:
 
 def test_counters_since_boot_are_not_differences() -> None:
     stdout, probe = golden("cpu", "runc")
-    found = parse("cpu", stdout, probe, uptime_s=380.0, work_mb=0)
+    found = parse("cpu", stdout, probe, uptime_s=380.0, work_mb=0, compute_units=0)
     assert values(found, "user_s") == [probe["measured"]["after"]["cpu_times_s"]["user"]]
     assert values(found, "work_cpu_s") == [None]
     assert any(f"read at {probe['measured']['after']['at_uptime_s']:.0f} s of uptime" in o.note for o in found)
@@ -295,3 +313,20 @@ def test_the_page_is_the_image_builders_page() -> None:
     from rtlab import images
 
     assert images.PAGE_SHA256 == PAGE_SHA256
+
+
+def test_the_number_to_factor_is_the_product_of_its_two_primes() -> None:
+    assert cpu.FACTORS[0] * cpu.FACTORS[1] == cpu.NUMBER
+    found = parse("cpu", *golden("cpu", "runc"))
+    assert values(found, "compute_cpu_s") == [pytest.approx(1.973024388)]
+    with pytest.raises(ParseError, match="factors"):  # four lines were printed, five asked for
+        parse("cpu", *golden("cpu", "runc"), compute_units=5)
+
+
+def test_a_campaign_from_before_there_was_computing_keeps_the_pipe_as_its_primary() -> None:
+    old = plugins.experiment_of("cpu", {"work_mb": 512, "window_s": 10})
+    assert [(m.name, m.title) for m in old.metrics if m.primary] == [("work_cpu_s", "CPU time for the unit of work")]
+    assert "compute_cpu_s" not in {m.name for m in old.metrics}
+    new = plugins.experiment_of("cpu", plugins.experiment("cpu").defaults("default"))
+    assert [m.name for m in new.metrics if m.primary] == ["compute_cpu_s"]
+    assert new is plugins.experiment("cpu")

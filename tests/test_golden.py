@@ -164,6 +164,8 @@ DAMAGES: dict[str, list[Damage]] = {
         put("12", "measured", "work", "cpu_s"),
         put(None, "measured", "after", "cpu_times_s", "idle"),
         put(-0.5, "measured", "work", "cpu_s"),
+        without("measured", "compute"),
+        put("factor: not found\n", "measured", "compute", "stdout"),
     ],
     "memory": [
         without("measured"),

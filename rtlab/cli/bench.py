@@ -115,6 +115,8 @@ def command(
 
         show(spec, testbed, as_json)
         return
+    from rtlab.cli.plan import can_decide
+
     provider = plugins.provider(testbed.provider)
     with state.locked("rtlab bench"), console.progress() as notify:
         campaign, resumed = bench.choose_campaign(
@@ -126,6 +128,9 @@ def command(
             durable=testbed.level is not Level.SIMULATED,
         )
         console.say(f"{'Resuming' if resumed else 'Campaign'} {campaign.folder.name} (seed {campaign.spec.seed})")
+        if not resumed:
+            for sentence in can_decide(campaign.spec, testbed):
+                console.say(sentence)
         session = bench.Bench(campaign, testbed, provider, state, notify)
         session.like = earlier
         done = session.execute(strict=loaded.campaign.strict, accept_changes=accept_changes)

@@ -78,6 +78,7 @@ def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
                 "seed": spec.seed,
                 "duration_s": round(seconds, 1),
                 "learned_from": pace.source or None,
+                "can_decide": can_decide(spec, testbed),
                 "trials": [asdict(trial) for trial in trials],
             }
         )
@@ -99,8 +100,22 @@ def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
             f"Then further blocks ({each} each) until every primary ratio is known to "
             f"±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most."
         )
+    for sentence in can_decide(spec, testbed):
+        console.say(sentence)
     known = f"as in {pace.source}" if pace.source else "a first guess"
     console.say(f"This takes about {format_duration(seconds)} ({known}); nothing was run.")
+
+
+def can_decide(spec: CampaignSpec, testbed: Testbed) -> tuple[str, ...]:
+    """What this campaign can and cannot decide, in sentences; none for the paper's design, which has no blocks."""
+    from rtlab import plugins
+    from rtlab.stats import power
+
+    if spec.design == "paper":
+        return ()
+    judged = [n for n in spec.experiments if any(m.primary for m in plugins.experiment(n).metrics)]
+    family = len(judged) * (len(spec.runtimes) - 1)
+    return power.sentences(spec.runs, margin=spec.margin, family=family, machines=len(testbed.machines))
 
 
 def foretell(name: str, target: float, as_json: bool) -> None:

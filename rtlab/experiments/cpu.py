@@ -1,10 +1,11 @@
 """cpu (Table III): the machine's CPU times, and CPU-seconds for a fixed unit of work.
 
-Default design: the change of psutil's system-wide CPU times over a window from the container's start; and, as the
-metric on which a verdict is given, CPU-seconds for hashing a fixed number of zero bytes, summed over everything that
-the container needs (its cgroup, shim, sandbox, VMM and its threads, virtiofsd, vhost threads), by one rule for every
-runtime; the engine's daemons stand in a line of their own. Paper's design: the same CPU times since boot, read once
-at a fixed uptime.
+Default design: the change of psutil's system-wide CPU times over a window from the container's start; and CPU-seconds
+for two fixed units of work, summed over everything that the container needs (its cgroup, shim, sandbox, VMM and its
+threads, virtiofsd, vhost threads), by one rule for every runtime. The first, on which a verdict is given, computes in
+one process: coreutils' `factor` on one number, over and over, which asks the kernel for nothing. The second hashes
+zeros through a pipe, which measures system calls as much as computing. The engine's daemons stand in a line of their
+own. Paper's design: the same CPU times since boot, read once at a fixed uptime.
 """
 
 from __future__ import annotations
@@ -36,9 +37,31 @@ _PARAMETERS = Parameters(
         replace(_CPUS, default=1.0, paper=0.0),
         replace(_MEMORY, default=512, paper=0),
         Parameter(
-            key="work_mb", default=512, paper=0, minimum=0, maximum=1 << 20, about="unit of work: MiB of zeros hashed"
+            key="compute_units",
+            default=4,
+            paper=0,
+            minimum=0,
+            maximum=10000,
+            about="unit of computing: how often one process factors one number (about half a second each)",
+        ),
+        Parameter(
+            key="work_mb",
+            default=512,
+            paper=0,
+            minimum=0,
+            maximum=1 << 20,
+            about="unit of the pipe: MiB of zeros hashed",
         ),
     )
+)
+# Two primes near 2^48: factored by Pollard's rho in 128-bit arithmetic, without memory and without system calls.
+_KEPT = 4000  # so many characters of its output the probe keeps
+NUMBER, FACTORS = 118842243771410157926686392677, (281474976710677, 422212465066001)
+_PIPE = Metric(
+    name="work_cpu_s",
+    title="CPU time for hashing through a pipe (computing and system calls)",
+    unit="s",
+    better="lower",
 )
 _TIMES = ("user", "nice", "system", "idle", "iowait")
 
@@ -49,10 +72,13 @@ class Cpu:
 
     name: str = "cpu"
     title: str = "CPU"
-    summary: str = "System-wide CPU times, and CPU-seconds for a fixed unit of work."
+    summary: str = "System-wide CPU times, and CPU-seconds for computing in one process and for a pipe."
     order: int = 3
     metrics: tuple[Metric, ...] = (
-        Metric(name="work_cpu_s", title="CPU time for the unit of work", unit="s", better="lower", primary=True),
+        Metric(
+            name="compute_cpu_s", title="CPU time for computing in one process", unit="s", better="lower", primary=True
+        ),
+        _PIPE,
         Metric(name="startup_cpu_s", title="CPU time to start the container", unit="s", better="lower"),
         Metric(name="engine_cpu_s", title="CPU time of the engine's daemons", unit="s", positive=False),
         *(
@@ -71,22 +97,39 @@ class Cpu:
         return 64 * MIB
 
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
-        return float(parameters["uptime_s"] or parameters["window_s"]) + 4.0 + 0.006 * float(parameters["work_mb"])
+        work = 4.0 + 0.006 * float(parameters["work_mb"]) + 0.6 * float(parameters.get("compute_units", 0))
+        return float(parameters["uptime_s"] or parameters["window_s"]) + work
 
     def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
         parameters = dict(spec.parameters[self.name])
         amount = int(parameters["work_mb"]) * MIB
         work = ["sh", "-c", f"head -c {amount} /dev/zero | sha256sum"] if amount else []
-        return {**parameters, "work": work}
+        units = int(parameters["compute_units"])
+        return {**parameters, "compute": ["factor", *[str(NUMBER)] * units] if units else [], "work": work}
+
+    def as_measured(self, parameters: Mapping[str, Json]) -> Cpu:
+        """The experiment as it was when a campaign with these parameters was measured: until rtlab 0.1 there was only
+        the pipe, as the primary metric."""
+        if "compute_units" in parameters:
+            return self
+        pipe = replace(_PIPE, title="CPU time for the unit of work", primary=True)
+        rest = tuple(m for m in self.metrics if m.name not in ("compute_cpu_s", pipe.name))
+        return replace(self, metrics=(pipe, *rest))
 
     def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
         def value(metric: Metric) -> float | None:
             if metric.paper is not None:
                 return counters.change(raw, parameters, "cpu_times_s", metric.paper[1])
-            if not parameters["work_mb"]:
+            units = {"compute": parameters.get("compute_units"), "work": parameters["work_mb"]}
+            place = {"compute_cpu_s": "compute", "work_cpu_s": "work"}.get(metric.name)
+            if place is None:  # of the container: with whichever unit came first
+                place = next((name for name, amount in units.items() if amount), "work")
+            if not units[place]:
                 return None
-            key = "cpu_s" if metric.name == "work_cpu_s" else metric.name
-            seconds = counters.number(raw.probe, "measured", "work", key)
+            if metric.name == "compute_cpu_s":
+                check_factors(counters.section(raw.probe, "measured", "compute", "stdout"), int(units[place] or 0))
+            key = metric.name if metric.name in ("startup_cpu_s", "engine_cpu_s") else "cpu_s"
+            seconds = counters.number(raw.probe, "measured", place, key)
             if seconds < 0 or (seconds == 0 and metric.positive):
                 raise ParseError(
                     f"The probe counted {seconds:g} CPU-seconds for {metric.name}: a counter went backwards."
@@ -94,6 +137,13 @@ class Cpu:
             return seconds
 
         return counters.observations(raw, self.metrics, value, counters.window_note(raw, parameters))
+
+
+def check_factors(printed: Json, units: int) -> None:
+    """ParseError when `factor` did not print the number's factors ``units`` times: the work was not done whole."""
+    wanted = f"{NUMBER}: {FACTORS[0]} {FACTORS[1]}\n" * units
+    if printed != wanted[-_KEPT:]:
+        raise ParseError("The unit of computing did not print the factors it was to find.", line=str(printed)[-80:])
 
 
 EXPERIMENT = Cpu()

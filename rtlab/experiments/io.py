@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab import bonnie
+from rtlab import bonnie, counters
 from rtlab.bonnie import Rate
+from rtlab.calibration import FIRST_MB, FIRST_SEEKS, Reading, Step
 from rtlab.errors import ParseError
 from rtlab.model import (
     CampaignSpec,
@@ -30,7 +31,30 @@ from rtlab.units import MIB
 _PARAMETERS = Parameters(
     (
         *LIMITS,
-        Parameter(key="size_mb", default=2048, minimum=16, maximum=1 << 20, about="Bonnie++ -s: file size, MiB"),
+        Parameter(
+            key="size_mb",
+            default=0,
+            paper=2048,
+            minimum=0,
+            maximum=1 << 20,
+            about="Bonnie++ -s: file size, MiB, at least 16; 0: chosen before the first block (calibration)",
+        ),
+        Parameter(
+            key="seek_count",
+            default=0,
+            paper=FIRST_SEEKS,
+            minimum=0,
+            maximum=1 << 24,
+            about="number of random seeks; 0: chosen with the size, or Bonnie++'s own 8192 where a size is set",
+        ),
+        Parameter(
+            key="longest_s",
+            default=120.0,
+            minimum=5,
+            maximum=3600,
+            about="calibration: no trial of any runtime shall take longer",
+        ),
+        Parameter(key="calibrated", default="", about="written by `bench`: why size and seeks were chosen"),
         Parameter(
             key="ram_mb",
             default=0,
@@ -95,6 +119,8 @@ class Io:
         found = list(_PARAMETERS.problems(parameters))
         if not found:
             merged = {**self.defaults("default"), **parameters}
+            if 0 < merged["size_mb"] < 16:
+                found.append(f"size_mb = {merged['size_mb']}: 0, or at least 16 is allowed")
             if 2 * merged["ram_mb"] > merged["size_mb"]:
                 found.append(
                     f"ram_mb = {merged['ram_mb']}: Bonnie++ wants a file of at least twice that; "
@@ -107,16 +133,40 @@ class Io:
 
     def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
         # The file, what a copy-on-write layer may add, and room for the engine.
-        return int(parameters["size_mb"]) * MIB + 256 * MIB
+        return (int(parameters["size_mb"]) or FIRST_MB) * MIB + 256 * MIB
 
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
         per_mb = 0.015 if parameters["skip_per_character"] else 0.05
-        return 3.0 + per_mb * float(parameters["size_mb"])
+        return 3.0 + per_mb * float(parameters["size_mb"] or 4 * FIRST_MB)
+
+    def needs_calibration(self, parameters: Mapping[str, Json]) -> bool:
+        """Whether the size is left to runs before the first block (see ``rtlab.calibration``)."""
+        return not parameters["size_mb"]
+
+    def with_sizes(self, parameters: Mapping[str, Json], step: Step) -> dict[str, Json]:
+        """The parameters of one such run."""
+        return {**parameters, "size_mb": step.size_mb, "seek_count": step.seek_count}
+
+    def reading(self, raw: RawOutput, arm: str) -> Reading:
+        """What such a run told (ParseError when it is not readable)."""
+        result = bonnie.parse(raw.stdout)
+        return Reading(
+            arm=arm,
+            size_mb=result.file_size_bytes // MIB,
+            seek_count=result.seek_count or FIRST_SEEKS,
+            put=result.put_block.value,
+            get=result.get_block.value,
+            seeks=result.seeks.value,
+            elapsed_s=counters.number(raw.probe, "measured", "elapsed_ns") / 1e9,
+        )
 
     def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
         parameters = dict(spec.parameters[self.name])
         ram_mb = int(parameters["ram_mb"]) or int(parameters["size_mb"]) // 2
-        command = ["bonnie++", "-d", parameters["folder"], "-s", str(parameters["size_mb"]), "-r", str(ram_mb)]
+        # size:chunk:seeks; campaigns before there was such a setting have Bonnie++'s own numbers.
+        seeks = int(parameters.get("seek_count") or FIRST_SEEKS)
+        size = str(parameters["size_mb"]) + ("" if seeks == FIRST_SEEKS else f":8192:{seeks}")
+        command = ["bonnie++", "-d", parameters["folder"], "-s", size, "-r", str(ram_mb)]
         if parameters["skip_per_character"]:
             command.append("-f")
         # -m: otherwise the container's host name would stand in the output.

@@ -160,7 +160,7 @@ def _experiments(spec: CampaignSpec) -> tuple[dict[str, Experiment], list[Caveat
     caveats = []
     for name in spec.experiments:
         try:
-            found[name] = plugins.experiment(name)
+            found[name] = plugins.experiment_of(name, spec.parameters.get(name, {}))
         except UsageError:
             message = f"Unknown to this rtlab: experiment {clean(name)[:60]!r}. Its trials are listed, not analysed."
             caveats.append(Caveat(kind="unknown experiment", message=message))

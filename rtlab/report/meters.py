@@ -23,7 +23,7 @@ _MEMORY = {
     "container_available_bytes": "the fall of MemAvailable",
 }
 # (experiment, metric) of the meters that estimates are by.
-FIRST = (("memory", "container_pss_bytes"), ("cpu", "work_cpu_s"))
+FIRST = (("memory", "container_pss_bytes"), ("cpu", "compute_cpu_s"), ("cpu", "work_cpu_s"))
 _CPU = ("everything that the container needs", "its cgroup alone")
 
 
@@ -47,7 +47,7 @@ def cpu_seconds(probe: Mapping[str, Json]) -> list[tuple[float, float]]:
     """One pair (CPU-seconds over everything, by the cgroup alone) for a cpu trial's unit of work; none where the probe
     recorded none."""
     measured = probe.get("measured")
-    work = measured.get("work") if isinstance(measured, Mapping) else None
+    work = measured.get("compute", measured.get("work")) if isinstance(measured, Mapping) else None
     if not isinstance(work, Mapping):
         return []
     begin, end = (work.get(key) for key in ("begin", "end"))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rtlab.experiments import cpu
 from rtlab.model import Json
 from rtlab.simulation.scenario import Place, Scenario, generator
 
@@ -81,7 +82,9 @@ def _trial(scenario: Scenario, request: Mapping[str, Json], machine: str) -> dic
 
     parameters: Mapping[str, Any] = request["parameters"]
     if experiment == "io":
-        return _trial_parts({"elapsed_ns": 5 * NS}, _bonnie(draw, parameters))
+        size = int(parameters["size_mb"]) << 20
+        seconds = size / draw("put_block_bytes_per_s") + size / draw("get_block_bytes_per_s") + 1.0
+        return _trial_parts({"elapsed_ns": round(seconds * NS)}, _bonnie(draw, parameters))
     if experiment == "boot":
         return _trial_parts(_boot(scenario, place, draw, parameters))
     return _trial_parts(_COUNTED[experiment](draw, parameters))
@@ -118,11 +121,12 @@ def _bonnie(draw: Draw, parameters: Mapping[str, Any]) -> dict[str, Json]:
     """The line of Bonnie++ 2.00 (format 1.98), as rtlab.bonnie reads it."""
     values = [""] * 50
     values[0:6] = ["1.98", "simulated", "rtlab", "1", "0", f"{parameters['size_mb']}M"]
-    for index, rate, cpu in (
+    values[7] = str(parameters.get("seek_count") or 8192)
+    for index, rate, percent in (
         (11, draw("put_block_bytes_per_s") / 1024, draw("put_block_cpu_percent")),
         (17, draw("get_block_bytes_per_s") / 1024, draw("get_block_cpu_percent")),
     ):
-        values[index], values[index + 1] = f"{rate:.0f}", f"{cpu:.0f}"
+        values[index], values[index + 1] = f"{rate:.0f}", f"{percent:.0f}"
     values[19], values[20] = f"{draw('seeks_per_s'):.1f}", "50"
     return {"argv": ["bonnie++"], "exit_status": 0, "stdout": ",".join(values) + "\n", "stderr": ""}
 
@@ -148,13 +152,13 @@ def _counted(section: str, values: Mapping[str, float], parameters: Mapping[str,
 def _cpu(draw: Draw, parameters: Mapping[str, Any]) -> dict[str, Json]:
     share, _ = _window(parameters)
     times = {name: share * draw(f"{name}_s") for name in ("user", "nice", "system", "idle", "iowait")}
-    per_unit = int(parameters["work_mb"]) / 512
-    work = {
-        "cpu_s": draw("work_cpu_s") * per_unit,
-        "startup_cpu_s": draw("startup_cpu_s"),
-        "engine_cpu_s": draw("engine_cpu_s"),
-    }
-    return _counted("cpu_times_s", times, parameters) | {"work": work}
+    container = {"startup_cpu_s": draw("startup_cpu_s"), "engine_cpu_s": draw("engine_cpu_s")}
+    units = int(parameters.get("compute_units", 0))
+    printed = f"{cpu.NUMBER}: {cpu.FACTORS[0]} {cpu.FACTORS[1]}\n" * units
+    found = {"work": container | {"cpu_s": draw("work_cpu_s") * int(parameters["work_mb"]) / 512}}
+    if units:
+        found["compute"] = container | {"cpu_s": draw("compute_cpu_s") * units / 4, "stdout": printed[-4000:]}
+    return _counted("cpu_times_s", times, parameters) | found
 
 
 def _memory(draw: Draw, parameters: Mapping[str, Any]) -> dict[str, Json]:

@@ -38,6 +38,7 @@ BASELINE: Mapping[str, Mapping[str, float]] = {
         "seeks_per_s": 14779.0,
     },
     "cpu": {
+        "compute_cpu_s": 2.0,
         "work_cpu_s": 2.0,
         "startup_cpu_s": 0.1,
         "engine_cpu_s": 0.03,
