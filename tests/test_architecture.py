@@ -30,6 +30,7 @@ LEVELS = {
     "rtlab.paper": 2,
     "rtlab.facts": 2,
     "rtlab.redaction": 2,
+    "rtlab.vocabulary": 2,
     "rtlab.simulation": 2,
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,
