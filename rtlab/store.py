@@ -42,9 +42,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 import rtlab
-from rtlab import atomic, scratch
+from rtlab import arrival, atomic, scratch
 from rtlab.errors import StoreError
-from rtlab.model import CampaignSpec, Json, RawOutput, Record, Testbed, Trial
+from rtlab.model import CampaignSpec, Json, Outcome, RawOutput, Record, Testbed, Trial
 from rtlab.state import hold_lock, now, testbed_from_json, testbed_to_json
 
 SCHEMA = 1
@@ -352,9 +352,12 @@ class Campaign:
     def write_trial(self, record: Record, files: Mapping[str, bytes]) -> Record:
         """Store one attempt: raw files and record, whole or not at all. Returns the record with digests.
 
+        What would be too large to be read again is cut, and the attempt stored as failed with the reason.
+
         Raises:
             StoreError: the disk is full or read-only; nothing half-written stays.
         """
+        record, files = _readable(record, files)
         record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         parent = self.folder / "trials"
         final = parent / folder_name(record)
@@ -476,6 +479,29 @@ class Campaign:
     def locked(self, purpose: str) -> AbstractContextManager[None]:
         """Hold the campaign's lock (raises Locked)."""
         return hold_lock(self.folder / ".lock", purpose)
+
+
+def _readable(record: Record, files: Mapping[str, bytes]) -> tuple[Record, Mapping[str, bytes]]:
+    """The attempt within the limits of reading: what is stored must not make the whole campaign unreadable."""
+    fitting: dict[str, bytes] = {}
+    problems = []
+    for name, content in files.items():
+        cap = MAX_JSON_BYTES if name == "probe.json" else MAX_FILE_BYTES
+        if len(content) > cap:
+            problems.append(f"{name} has {len(content)} bytes, of which {cap} are kept")
+        fitting[name] = content[:cap]
+    reason = arrival.short(record.reason)
+    if len(record.reason) > arrival.MOST_REASON:
+        problems.append(f"its reason has {len(record.reason)} characters")
+    boot_id = record.boot_id
+    if boot_id is not None and len(boot_id) > 200:
+        boot_id = None
+        problems.append("its boot id is none")
+    if problems:
+        outcome = Outcome.FAILED if record.outcome is Outcome.OK else record.outcome
+        reason = f"more came than is kept: {'; '.join(problems)}. {reason}".rstrip()
+        record = replace(record, outcome=outcome)
+    return replace(record, reason=reason, boot_id=boot_id), fitting
 
 
 def folder_name(record: Record) -> str:

@@ -35,6 +35,7 @@ LEVELS = {
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,
     "rtlab.content": 2,
+    "rtlab.arrival": 2,
     "rtlab.cli": 9,
 }
 EDGES = 3
