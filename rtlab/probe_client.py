@@ -218,9 +218,8 @@ def read_answer(result: CommandResult | None, lost: str = "") -> Answer:
             raise arrival.Refused(f"the answer has {len(text)} bytes, more than {arrival.MOST_BYTES}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         said = "timed out" if result.timed_out else f"ended with status {result.exit_status}"
-        why = f"the probe {said} and gave no whole answer: {result.tail(3)[-500:]}"
-        if isinstance(error, arrival.Refused) and len(result.stdout) > MAX_SHOWN:
-            why = f"the probe {said}, but {error}"
+        why = str(error) if isinstance(error, arrival.Refused) and len(result.stdout) > MAX_SHOWN else ""
+        why = f"the probe {said} and gave no whole answer: {why or result.tail(3)[-500:]}"
         return Answer(
             outcome=Outcome.TIMED_OUT if result.timed_out else Outcome.FAILED,
             reason=why.encode("utf-8", "replace").decode(),
