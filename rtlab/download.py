@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from email.message import Message as HTTPMessage
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 

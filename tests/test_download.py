@@ -151,7 +151,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         def do_GET(self) -> None:
             way = self.path.strip("/")
             if way.startswith("to-"):
-                host = f"127.0.0.1:{self.server.server_address[1]}"
+                host = self.headers["Host"]
                 targets = {"to-http": f"http://{host}/file", "to-https": f"https://{host}/file"}
                 self.send_response(302)
                 self.send_header("Location", targets.get(way, f"file://{tmp_path}/archive"))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_campaign_that_was_killed_in_the_making_is_none(tmp_path: Path) -> Non
     for step in range(1, 200):
         parent = tmp_path / str(step) / "campaigns"
         parent.mkdir(parents=True)
-        if not killed_at(step, parent, lambda parent=parent: store.create(parent, spec, testbed, [make_trial()])):
+        if not killed_at(step, parent, partial(store.create, parent, spec, testbed, [make_trial()])):
             break
         killed += 1
         left_over += len(hidden(parent)) > 0
@@ -120,7 +121,7 @@ def test_what_a_living_process_fills_is_not_swept_nor_what_only_looks_like_it(tm
 
 def test_two_campaigns_of_one_second_are_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:  # as if the other one came between look and rename
-        patched.setattr(store.Path, "exists", lambda _: False)
+        patched.setattr(Path, "exists", lambda _: False)
         made = {store.create(tmp_path, make_spec(), make_testbed(), [make_trial()]).folder for _ in range(3)}
     assert len(made) == 3 == len(store.known(tmp_path))
 
