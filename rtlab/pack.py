@@ -20,18 +20,16 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import socket
-import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import rtlab
-from rtlab import atomic, report, store
+from rtlab import atomic, report, scratch, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import Json, Record
 from rtlab.redaction import ARM, TIME, VERSION, Redaction
@@ -41,6 +39,9 @@ from rtlab.store import RAW_FILES, Campaign
 NAME = re.compile(r"\d{8}T\d{6}Z-[a-z0-9-]{1,60}")
 LICENCE = re.compile(r"[A-Za-z0-9.+-]{1,60}")
 CRATE = "https://w3id.org/ro/crate/1.1"
+SUFFIX = ".rtlab-pack"
+# Of any archive: what a killed pack left is removed by the next one that writes into the same folder.
+LEFTOVER = scratch.shape("[^/]{1,255}", SUFFIX)
 # ZIP knows no year before; a file's time says nothing here.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 # Facts whose values are names to look for in every text, though they never leave themselves.
@@ -85,7 +86,8 @@ def pack(campaign: Campaign, output: Path | None = None, *, authors: Sequence[st
 
     Raises:
         UsageError: the output exists, or a licence is no SPDX identifier.
-        StoreError: the campaign is damaged, a raw file is not what was stored, or the archive cannot be written.
+        StoreError: the campaign is damaged, a raw file is not what was stored, the figures would change by what is
+            replaced, or the archive cannot be written.
     """
     if licence and not LICENCE.fullmatch(licence):
         raise UsageError(f"{licence[:60]!r} is no SPDX identifier.", remedy="For example: --license CC-BY-4.0")
@@ -103,33 +105,82 @@ def pack(campaign: Campaign, output: Path | None = None, *, authors: Sequence[st
     if file.exists():
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE")
     atomic.make_folder(file.parent)
-    with tempfile.TemporaryDirectory(prefix="rtlab-pack-") as temporary:
-        bag = Path(temporary) / name
-        data = bag / "data"
-        data.mkdir(parents=True)
-        originals, different = _copy(campaign, data / name, redaction)
-        built = report.build(Campaign(data / name))
-        report.write(built, data / name)
-        moment = _moment(campaign)
-        about = _About(name=name, title=_title(built), moment=moment, authors=tuple(authors), licence=licence)
-        told = _told(redaction, different)
-        _text(
-            data / "original-sha256.txt", "".join(f"{digest}  {path}\n" for path, digest in sorted(originals.items()))
-        )
-        _text(data / "redacted.json", _json(told))
-        _text(data / "README.md", _readme(about, told))
-        _text(data / "CITATION.cff", _citation(about))
-        _text(data / "ro-crate-metadata.json", _json(_crate(about, data, built)))
-        _bag(bag, about)
-        files = _zip(bag, file)
+    scratch.sweep(file.parent, LEFTOVER)
+    try:
+        # Beside the archive: a killed pack leaves one folder, in a place where the next one finds it.
+        with scratch.folder(file.parent, file.name, SUFFIX, 0o700) as work:
+            bag = work / name
+            data = bag / "data"
+            data.mkdir(parents=True)
+            originals, different = _copy(campaign, data / name, redaction)
+            built = report.build(Campaign(data / name))
+            _require_same_estimates(report.build(campaign), built, redaction)
+            report.write(built, data / name)
+            moment = _moment(campaign)
+            about = _About(name=name, title=_title(built), moment=moment, authors=tuple(authors), licence=licence)
+            told = _told(redaction, different)
+            lines = (f"{digest}  {path}\n" for path, digest in sorted(originals.items()))
+            _text(data / "original-sha256.txt", "".join(lines))
+            _text(data / "redacted.json", _json(told))
+            _text(data / "README.md", _readme(about, told))
+            _text(data / "CITATION.cff", _citation(about))
+            _text(data / "ro-crate-metadata.json", _json(_crate(about, data, built)))
+            _bag(bag, about)
+            files = _zip(bag, work / "archive")
+            sha256 = _digest(work / "archive")
+            _place(work / "archive", file)
+    except OSError as error:
+        raise atomic.cannot_write(file, error) from error
     return Packed(
         file=file,
-        sha256=_digest(file),
+        sha256=sha256,
         files=files,
         replaced=dict(sorted((k, n) for k, n in redaction.replaced.items() if n)),
         withheld=dict(sorted((k, n) for k, n in redaction.withheld.items() if n)),
         changed=tuple(sorted(different)),
     )
+
+
+def _place(archive: Path, file: Path) -> None:
+    """Give the archive its name; what got that name in the meantime is not replaced."""
+    try:
+        os.link(archive, file)
+    except FileExistsError:
+        raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE") from None
+    except OSError:  # a file system without hard links
+        os.replace(archive, file)
+    atomic.sync_folder(file.parent)
+
+
+def _figures(built: report.Report, arm: Callable[[str], str]) -> dict[str, str]:
+    """Every figure of a report by its place, as text, so that no value equals another one only nearly."""
+    found = {}
+    for number, seen in enumerate(built.observations):
+        where = f"trial {seen.trial.number}, {seen.metric}, value {number}"
+        found[where] = repr((seen.value, seen.unit, seen.index))
+    for attempt in built.attempts:
+        tried = attempt.record.attempt if attempt.record else 0
+        found[f"trial {attempt.trial.number}.{tried}"] = repr(attempt.outcome)
+    for summary in built.analysis.summaries:
+        where = f"{summary.experiment}, {summary.metric} under {arm(summary.arm)}"
+        found[where] = repr(replace(summary, arm=""))
+    for one in built.analysis.comparisons:
+        where = f"{one.experiment}, {one.metric}: {arm(one.arm)} against {arm(one.baseline)}"
+        found[where] = repr(replace(one, arm="", baseline="", sentence="", limiting_arm=None))
+    return found
+
+
+def _require_same_estimates(measured: report.Report, leaving: report.Report, redaction: Redaction) -> None:
+    """StoreError when what was replaced changes a figure: such an archive would say what was not measured."""
+    before, after = _figures(measured, redaction.arm), _figures(leaving, lambda name: name)
+    different = sorted(where for where in before.keys() | after.keys() if before.get(where) != after.get(where))
+    if different:
+        raise StoreError(
+            "The archive's figures would not be the campaign's, so it is not written. They differ in:\n  "
+            + "\n  ".join(different[:10]),
+            remedy="Something that is replaced before publishing is part of the data: probably a name of an account or "
+            "a host that is also a word of a tool's output. Please report it; the campaign itself is unharmed.",
+        )
 
 
 def names(campaign: Campaign) -> set[str]:
@@ -422,27 +473,20 @@ def _bag(bag: Path, about: _About) -> None:
 
 
 def _zip(bag: Path, file: Path) -> int:
-    """Files in order, without times, owners and modes of this machine; whole or not at all. Returns their number."""
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}.tmp")
+    """Files in order, without times, owners and modes of this machine. Returns their number."""
     files = sorted(p for p in bag.rglob("*") if p.is_file())
-    try:
-        with open(temporary, "xb") as out:
-            with zipfile.ZipFile(out, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-                for path in files:
-                    entry = zipfile.ZipInfo(path.relative_to(bag.parent).as_posix(), NO_TIME)
-                    entry.create_system = 3
-                    entry.external_attr = 0o100644 << 16
-                    entry.compress_type = zipfile.ZIP_DEFLATED
-                    entry.file_size = path.stat().st_size
-                    with path.open("rb") as content, archive.open(entry, "w") as inside:
-                        shutil.copyfileobj(content, inside, 1 << 20)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(temporary, file)
-    except OSError as error:
-        raise atomic.cannot_write(file, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with open(file, "xb") as out:
+        with zipfile.ZipFile(out, "w", compression=zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for path in files:
+                entry = zipfile.ZipInfo(path.relative_to(bag.parent).as_posix(), NO_TIME)
+                entry.create_system = 3
+                entry.external_attr = 0o100644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.file_size = path.stat().st_size
+                with path.open("rb") as content, archive.open(entry, "w") as inside:
+                    shutil.copyfileobj(content, inside, 1 << 20)
+        out.flush()
+        os.fsync(out.fileno())
     return len(files)
 
 

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from rtlab import plugins
+from rtlab import arrival, plugins
 from rtlab.errors import CommandFailed, HostUnfit
 from rtlab.model import CampaignSpec, CommandResult, Json, Machine, Outcome, Shell, Trial
+from rtlab.shell import OUTPUT_CAP_BYTES
 
 SCHEMA = 1
+# Facts have 30 kB; kept indented they may grow tenfold, and must stay below what a campaign's JSON may have.
+MOST_FACTS_BYTES = 1024 * 1024
+# Of an answer that is none: a short one is shown as it stands.
+MAX_SHOWN = 1000
 FACTS_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 60.0
 CLEAN_TIMEOUT_S = 180.0
@@ -96,10 +101,18 @@ def _answered(shell: Shell, machine: Machine, request: Mapping[str, Json], timeo
         CommandFailed: the probe itself failed or answered no JSON.
     """
     result = ask(shell, machine, request, timeout_s)
-    try:
-        answer = json.loads(result.stdout) if result.ok else None
-    except ValueError:
-        answer = None
+    answer = None
+    if result.ok:
+        try:
+            answer = arrival.writable(arrival.parse(result.stdout, MOST_FACTS_BYTES))
+        except arrival.Refused as error:
+            if len(result.stdout) > MAX_SHOWN:
+                raise CommandFailed(
+                    f"The probe on {machine.name} answered `{request['verb']}` with what is not taken: {error}.",
+                    remedy="Run `rtlab up` again: it installs the probe. If that does not help, distrust the machine.",
+                    argv=result.argv,
+                    exit_status=result.exit_status,
+                ) from None
     if not isinstance(answer, dict):
         raise CommandFailed(
             f"The probe on {machine.name} did not answer `{request['verb']}`"
@@ -143,7 +156,7 @@ def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str
     answer = _answered(shell, machine, request, PROVE_TIMEOUT_S + 30)
     if answer.get("outcome") != Outcome.OK.value:
         raise HostUnfit(
-            f"{runtime} does not run on {machine.name}: {answer.get('reason') or 'no reason given'}",
+            f"{runtime} does not run on {machine.name}: {str(answer.get('reason') or 'no reason given')[:MAX_SHOWN]}",
             remedy="Look at .rtlab/logs, mend it, and run `rtlab up` again.",
         )
     return answer
@@ -173,9 +186,10 @@ def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
     """Whether the machine is ready for a trial under ``runtime`` (verb ``ready``)."""
     request = envelope("ready", machine, READY_TIMEOUT_S, runtime=_runtime(runtime, machine))
     answer = _answered(shell, machine, request, READY_TIMEOUT_S + 30)
+    missing = answer.get("missing")
     return Readiness(
-        boot_id=answer.get("boot_id"),
-        missing=tuple(str(m) for m in answer.get("missing", ())),
+        boot_id=_boot_id(answer.get("boot_id")),
+        missing=tuple(str(m)[:MAX_SHOWN] for m in missing[:100]) if isinstance(missing, list) else (),
         blocking=bool(answer.get("blocking", False)),
     )
 
@@ -203,28 +217,36 @@ def read_answer(result: CommandResult | None, lost: str = "") -> Answer:
     if result is None:
         return Answer(outcome=Outcome.FAILED, reason=lost, boot_id=None, files={})
     try:
-        document = dict(json.loads(result.stdout))
+        document = dict(arrival.parse(result.stdout, OUTPUT_CAP_BYTES))
         outcome = Outcome(document["outcome"])
         tool = dict(document.pop("tool", None) or {})
         stdout, stderr = _bytes(tool.pop("stdout", "")), _bytes(tool.pop("stderr", ""))
         document["tool"] = tool or None
         text = json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    except (ValueError, KeyError, TypeError, RecursionError):
+        if len(text) > arrival.MOST_BYTES:
+            raise arrival.Refused(f"the answer has {len(text)} bytes, more than {arrival.MOST_BYTES}")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         said = "timed out" if result.timed_out else f"ended with status {result.exit_status}"
+        why = str(error) if isinstance(error, arrival.Refused) and len(result.stdout) > MAX_SHOWN else ""
+        why = f"the probe {said} and gave no whole answer: {why or result.tail(3)[-500:]}"
         return Answer(
             outcome=Outcome.TIMED_OUT if result.timed_out else Outcome.FAILED,
-            reason=f"the probe {said} and gave no whole answer: {result.tail(3)[-500:]}",
+            reason=why.encode("utf-8", "replace").decode(),
             boot_id=None,
             files={"stdout": result.stdout, "stderr": result.stderr},
         )
-    boot_id = document.get("boot_id")
     return Answer(
         outcome=outcome,
         # Bytes that are no text would make the record unreadable.
         reason=str(document.get("reason") or "").encode("utf-8", "replace").decode(),
-        boot_id=boot_id if isinstance(boot_id, str) else None,
+        boot_id=_boot_id(document.get("boot_id")),
         files={"stdout": stdout, "stderr": stderr + result.stderr, "probe.json": text.encode()},
     )
+
+
+def _boot_id(value: Json) -> str | None:
+    """A boot id as kernels give them (or a scenario's); anything longer is none."""
+    return value if isinstance(value, str) and len(value) <= 64 and value.isprintable() else None
 
 
 def _bytes(text: Json) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rtlab.model import CampaignSpec, Record, Testbed, Trial
+from rtlab.vocabulary import KEYS, WORDS
 
 # Words that name nobody, though a host or an account may be called so; and rtlab's own, which data is made of.
 GENERIC = frozenset(
@@ -96,7 +97,8 @@ class Redaction:
         renamed = [old for old, new in self.machines.items() if old != new]
         every = {n.strip().lower() for n in (*names, *renamed)}
         every |= {n.partition(".")[0] for n in every}
-        self.names = sorted((n for n in every if len(n) > 1 and n not in GENERIC and not n.isdigit()), key=len)[::-1]
+        named = [n for n in every if len(n) > 1 and n not in GENERIC and n not in WORDS and not n.isdigit()]
+        self.names = sorted(named, key=lambda n: (-len(n), n))
         pattern = "|".join(map(re.escape, self.names))
         self._named = re.compile(rf"(?<![a-z0-9])(?:{pattern})(?![a-z0-9])", re.I) if pattern else None
         self.replaced: Counter[str] = Counter()
@@ -137,14 +139,17 @@ class Redaction:
         )
 
     def anything(self, value: Any) -> Any:
-        """A JSON value with every text in it, keys too, searched."""
+        """A JSON value with every text in it searched, and every key that is none of rtlab's own."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(str(k)): self.anything(v) for k, v in value.items()}
+            return {self._key(str(k)): self.anything(v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self.anything(v) for v in value]
         return value
+
+    def _key(self, key: str) -> str:
+        return key if key in KEYS else self.text(key)
 
     # ------------------------------------------------------------- by allow-list
 
@@ -181,7 +186,7 @@ class Redaction:
                 if isinstance(name, str) and name == key:
                     shown, found = key, self.allowed(item, inner, f"{path}.{name}")
                 elif not isinstance(name, str) and isinstance(key, str) and name.fullmatch(key):
-                    shown, found = self.text(key), self.allowed(item, inner, f"{path}.*")
+                    shown, found = self._key(key), self.allowed(item, inner, f"{path}.*")
                 else:
                     continue
                 if found is not WITHHELD:
@@ -245,6 +250,10 @@ class Redaction:
         plain["images"] = self.allowed(plain["images"], {WORD: IMAGE}, "spec.images")
         plain["parameters"] = self.allowed(plain["parameters"], {WORD: {WORD: ANY}}, "spec.parameters")
         return {k: v if k in ("images", "parameters") else self.anything(v) for k, v in plain.items()}
+
+    def arm(self, name: str) -> str:
+        """An arm or a runtime as it is called where it leaves."""
+        return self._arm(name)
 
     def trial(self, trial: Trial) -> Trial:
         """A trial on the machine's pseudonym."""

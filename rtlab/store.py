@@ -1,9 +1,9 @@
 """A campaign on disk: what is written, in which order, and how it is read back.
 
     <UTC time>-<name>/
-      campaign.json        schema, versions, spec and its digest       written first
       testbed.json         the machines
       plan.jsonl           every trial, in order                       before the first trial; repeats are appended
+      campaign.json        schema, versions, spec and its digest       written last, before the folder gets its name
       facts/<machine>/<time>.json                                      taken at the start and at each resume
       Vagrantfile  ansible/                                            what the machines were made from
       calibration/         runs before the first block that chose a parameter, stored as trials are
@@ -24,6 +24,7 @@ Schema history: 1 (rtlab 0.1) first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -42,9 +43,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 import rtlab
-from rtlab import atomic
+from rtlab import arrival, atomic, scratch
 from rtlab.errors import StoreError
-from rtlab.model import CampaignSpec, Json, RawOutput, Record, Testbed, Trial
+from rtlab.model import CampaignSpec, Json, Outcome, RawOutput, Record, Testbed, Trial
 from rtlab.state import hold_lock, now, testbed_from_json, testbed_to_json
 
 SCHEMA = 1
@@ -58,6 +59,8 @@ MAX_PLAN_BYTES = 64 * 1024 * 1024
 # Facts are read again at each resume: so many readings of one machine, the newest, are looked at.
 MAX_READINGS = 20
 CALIBRATION = "calibration"
+# Folders that a kill left in the making (of earlier versions, too, which put no random number into the name).
+LEFTOVER = re.compile(r"\.\d{8}T\d{6}Z-[^/]{1,100}?(?:\.[0-9a-f]{8})?\.tmp")
 RAW_FILES = ("stdout", "stderr", "probe.json")
 
 _EMPTY = hashlib.sha256().hexdigest()
@@ -97,34 +100,43 @@ def create(
     """
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     atomic.make_folder(parent)
+    scratch.sweep(parent, LEFTOVER)
     folder = parent / f"{stamp}-{spec.name}"
-    while folder.exists():
-        folder = parent / f"{stamp}-{spec.name}-{secrets.token_hex(2)}"
-    temporary = parent / f".{folder.name}.tmp"
     try:
-        temporary.mkdir()
-        (temporary / "trials").mkdir()
-        (temporary / "facts").mkdir()
-        header = {
-            "schema": SCHEMA,
-            "rtlab": rtlab.__version__,
-            "created_at": now(),
-            "spec": asdict(spec),
-            "digest": spec_digest(spec, testbed.id),
-        }
-        atomic.write_json(temporary / "campaign.json", header)
-        atomic.write_json(temporary / "testbed.json", testbed_to_json(published(testbed)))
-        lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in plan)
-        atomic.write_bytes(temporary / "plan.jsonl", lines.encode())
-        if made_with is not None:
-            _keep_provisioning(made_with, temporary)
-        os.rename(temporary, folder)
+        with scratch.folder(parent, folder.name, ".tmp") as temporary:
+            (temporary / "trials").mkdir()
+            (temporary / "facts").mkdir()
+            atomic.write_json(temporary / "testbed.json", testbed_to_json(published(testbed)))
+            lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in plan)
+            atomic.write_bytes(temporary / "plan.jsonl", lines.encode())
+            if made_with is not None:
+                _keep_provisioning(made_with, temporary)
+            header = {
+                "schema": SCHEMA,
+                "rtlab": rtlab.__version__,
+                "created_at": now(),
+                "spec": asdict(spec),
+                "digest": spec_digest(spec, testbed.id),
+            }
+            # Last: what has it is whole, even where something else takes a folder for a campaign by it.
+            atomic.write_json(temporary / "campaign.json", header)
+            while folder.exists() or not _renamed(temporary, folder):
+                folder = parent / f"{stamp}-{spec.name}-{secrets.token_hex(2)}"
         atomic.sync_folder(parent)
     except OSError as error:
         raise atomic.cannot_write(folder, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return Campaign(folder, durable=durable)
+
+
+def _renamed(temporary: Path, folder: Path) -> bool:
+    """False when another rtlab made a campaign of that name in this moment."""
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
 
 
 def _keep_provisioning(made_with: Path, folder: Path) -> None:
@@ -160,13 +172,18 @@ def find(parent: Path, name: str | None = None) -> Campaign:
     Raises:
         StoreError: there is none, or the name fits several.
     """
+    if name and LEFTOVER.fullmatch(Path(name).name):
+        raise StoreError(
+            f"{name[:120]!r} is no campaign, but what a kill left of one before its first trial.",
+            remedy="The next `rtlab bench` removes it and begins anew.",
+        )
     if name and (Path(name) / "campaign.json").is_file():
         return Campaign(Path(name))
     if name and (Path(name) / "bagit.txt").is_file():  # what `rtlab pack` made, unpacked
         inside = sorted((Path(name) / "data").glob("*/campaign.json"))
         if len(inside) == 1:
             return Campaign(inside[0].parent)
-    known = sorted(p.parent for p in parent.glob("*/campaign.json"))
+    known = _visible(parent)
     if not known:
         raise StoreError(f"There is no campaign in {parent}.", remedy="Run `rtlab bench` first, or name a folder.")
     if name is None or name == "last":
@@ -182,14 +199,19 @@ def find(parent: Path, name: str | None = None) -> Campaign:
 def known(parent: Path) -> tuple[Campaign, ...]:
     """All campaigns in a folder that this rtlab can read, oldest first."""
     found = []
-    for file in sorted(parent.glob("*/campaign.json")):
-        campaign = Campaign(file.parent)
+    for folder in _visible(parent):
+        campaign = Campaign(folder)
         try:
             _ = campaign.spec
         except StoreError:
             continue  # foreign or newer: `report` says so when it is asked for it
         found.append(campaign)
     return tuple(found)
+
+
+def _visible(parent: Path) -> list[Path]:
+    """Folders with a campaign.json, by name. Hidden ones are in the making, or left from it: never a campaign."""
+    return sorted(p.parent for p in parent.glob("*/campaign.json") if not p.parent.name.startswith("."))
 
 
 class Campaign:
@@ -340,12 +362,15 @@ class Campaign:
     def write_trial(self, record: Record, files: Mapping[str, bytes], place: str = "trials") -> Record:
         """Store one attempt: raw files and record, whole or not at all. Returns the record with digests.
 
+        What would be too large to be read again is cut, and the attempt stored as failed with the reason.
+
         Args:
             place: "trials", or CALIBRATION for a run before the first block.
 
         Raises:
             StoreError: the disk is full or read-only; nothing half-written stays.
         """
+        record, files = _readable(record, files)
         record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         parent = self.folder / place
         if place != "trials":
@@ -464,6 +489,7 @@ class Campaign:
 
     def sweep(self) -> None:
         """Remove temporary files and folders that a kill left behind; they never held an acknowledged trial."""
+        scratch.sweep(self.folder.parent, LEFTOVER)
         for leftover in (*self.folder.glob("trials/.*.tmp"), *self.folder.glob(f"{CALIBRATION}/.*.tmp")):
             shutil.rmtree(leftover, ignore_errors=True)
         for file in (*self.folder.glob(".*.tmp"), *self.folder.glob("facts/*/.*.tmp")):
@@ -473,6 +499,29 @@ class Campaign:
     def locked(self, purpose: str) -> AbstractContextManager[None]:
         """Hold the campaign's lock (raises Locked)."""
         return hold_lock(self.folder / ".lock", purpose)
+
+
+def _readable(record: Record, files: Mapping[str, bytes]) -> tuple[Record, Mapping[str, bytes]]:
+    """The attempt within the limits of reading: what is stored must not make the whole campaign unreadable."""
+    fitting: dict[str, bytes] = {}
+    problems = []
+    for name, content in files.items():
+        cap = MAX_JSON_BYTES if name == "probe.json" else MAX_FILE_BYTES
+        if len(content) > cap:
+            problems.append(f"{name} has {len(content)} bytes, of which {cap} are kept")
+        fitting[name] = content[:cap]
+    reason = arrival.short(record.reason)
+    if len(record.reason) > arrival.MOST_REASON:
+        problems.append(f"its reason has {len(record.reason)} characters")
+    boot_id = record.boot_id
+    if boot_id is not None and len(boot_id) > 200:
+        boot_id = None
+        problems.append("its boot id is none")
+    if problems:
+        outcome = Outcome.FAILED if record.outcome is Outcome.OK else record.outcome
+        reason = f"more came than is kept: {'; '.join(problems)}. {reason}".rstrip()
+        record = replace(record, outcome=outcome)
+    return replace(record, reason=reason, boot_id=boot_id), fitting
 
 
 def folder_name(record: Record) -> str:

@@ -32,10 +32,12 @@ LEVELS = {
     "rtlab.ages": 2,
     "rtlab.facts": 2,
     "rtlab.redaction": 2,
+    "rtlab.vocabulary": 2,
     "rtlab.simulation": 2,
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,
     "rtlab.content": 2,
+    "rtlab.arrival": 2,
     "rtlab.cli": 9,
 }
 EDGES = 3

@@ -76,8 +76,9 @@ def test_the_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
     assert [line for line in first if line] == ["make bench", "make test"]
 
 
-def test_every_test_that_the_table_of_faults_names_exists() -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "faults.md").read_text())
-    assert len(named) > 50
+@pytest.mark.parametrize(("document", "least"), [("faults.md", 50), ("security.md", 30)])
+def test_every_test_that_a_table_names_exists(document: str, least: int) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / document).read_text())
+    assert len(named) > least
     for file, name in named:
         assert f"\ndef {name}(" in (ROOT / file).read_text(), f"{file}::{name}"

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime
 import hashlib
+import http.server
+import ipaddress
 import os
 import signal
+import ssl
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from rtlab import download
-from rtlab.errors import ConfigError, RtlabError, StoreError, Unsafe
+from rtlab.errors import CommandFailed, ConfigError, RtlabError, StoreError, Unsafe
 from rtlab.model import Event, ignore_events
 
 CONTENT = b"kernel" * 1000
@@ -105,3 +117,139 @@ def test_ctrl_c_in_a_download_leaves_no_part_of_it(tmp_path: Path, monkeypatch: 
     assert b"KeyboardInterrupt" in err
     assert not list(tmp_path.rglob("*.part"))
     assert download.fetch(str(served(tmp_path)), PIN, ignore_events).read_bytes() == CONTENT
+
+
+# --------------------------------------------------------------------------- servers
+
+
+def _certificate(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    today = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=2))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
+    return file
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """https://127.0.0.1:port/ with: file, cut (half of it), drip (a byte now and then), to-http, to-https, to-file."""
+    pem = _certificate(tmp_path)
+
+    class Answers(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            way = self.path.strip("/")
+            if way.startswith("to-"):
+                host = self.headers["Host"]
+                targets = {"to-http": f"http://{host}/file", "to-https": f"https://{host}/file"}
+                self.send_response(302)
+                self.send_header("Location", targets.get(way, f"file://{tmp_path}/archive"))
+                self.end_headers()
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                if way == "drip":
+                    for _ in range(100):
+                        self.wfile.write(b"k")
+                        self.wfile.flush()
+                        time.sleep(0.1)
+                else:
+                    self.wfile.write(CONTENT[: len(CONTENT) // 2] if way == "cut" else CONTENT)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    for name in ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+
+
+def parts(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache").rglob("*.part"))
+
+
+def test_by_https_it_comes_also_by_a_redirect_to_https(server: str, tmp_path: Path) -> None:
+    assert download.fetch(f"{server}/to-https", PIN, ignore_events).read_bytes() == CONTENT
+    assert parts(tmp_path) == []
+
+
+@pytest.mark.parametrize("way", ["to-http", "to-file"])  # the second one is refused by urllib itself
+def test_a_redirect_away_from_https_is_refused(server: str, tmp_path: Path, way: str) -> None:
+    served(tmp_path)
+    with pytest.raises((Unsafe, CommandFailed), match=r"which is not https|is not allowed"):
+        download.fetch(f"{server}/{way}", PIN, ignore_events)
+    assert parts(tmp_path) == []
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "TOTAL_S", 1.0)
+    begin = time.monotonic()
+    with pytest.raises(CommandFailed, match="was given up after"):
+        download.fetch(f"{server}/drip", PIN, ignore_events)
+    assert time.monotonic() - begin < 5
+    assert parts(tmp_path) == []
+
+
+def test_a_connection_that_ends_early_is_a_matter_of_the_network_not_of_trust(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "ATTEMPTS", 1)
+    with pytest.raises(CommandFailed, match=r"only 2\.9 KiB of 5\.9 KiB came"):
+        download.fetch(f"{server}/cut", PIN, ignore_events)
+    assert parts(tmp_path) == []
+
+
+def test_two_that_fetch_the_same_at_once_do_not_write_into_one_file(tmp_path: Path) -> None:
+    """The second one's server sends other bytes. Before, both wrote into one .part, and other bytes were kept."""
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for pipe in (good, bad):
+        os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(download.fetch, str(good), PIN, ignore_events)
+        second = pool.submit(download.fetch, str(bad), PIN, ignore_events)
+        with good.open("wb", buffering=0) as one, bad.open("wb", buffering=0) as other:
+            one.write(CONTENT[:3000])
+            for _ in range(200):
+                if len(parts(tmp_path)) == 2:
+                    break
+                time.sleep(0.02)
+            other.write(b"trojan" * 1000)
+            one.write(CONTENT[3000:])
+        with pytest.raises(Unsafe):
+            second.result(timeout=20)
+        assert first.result(timeout=20).read_bytes() == CONTENT
+    assert parts(tmp_path) == []
+
+
+def test_what_killed_downloads_left_is_swept_and_a_living_one_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "downloads"
+    folder.mkdir(parents=True)
+    old, young, foreign = (folder / n for n in (f"{PIN}.a.part", f"{PIN}.b.part", f"{'0' * 64}.c.part"))
+    for file in (old, young, foreign):
+        file.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    os.utime(foreign, (1, 1))
+    download.fetch(str(served(tmp_path)), PIN, ignore_events)
+    assert sorted(parts(tmp_path)) == sorted([young, foreign])

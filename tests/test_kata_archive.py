@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import os
+import re
 import shutil
 import stat
 import struct
@@ -115,8 +117,20 @@ def archive(path: Path, entries: Sequence[Entry]) -> Path:
 
 
 def examine(path: Path, limit: int = LIMIT) -> dict[str, object]:
-    found: dict[str, object] = kata_archive.examine(str(path), limit, "x86_64")
+    with kata_archive.opened(str(path)) as opened:
+        found: dict[str, object] = kata_archive.examine(opened, limit, "x86_64")
     return found
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def unpack(path: Path, root: Path, sha256: str = "", limit: int = LIMIT) -> str:
+    sha256 = sha256 or digest(path)
+    with kata_archive.opened(str(path)) as opened:
+        kata_archive.unpack(opened, str(root), sha256, limit)
+    return sha256
 
 
 @pytest.fixture(params=list(RELEASES))
@@ -132,8 +146,8 @@ def test_each_generation_is_known_and_unpacked(
 ) -> None:
     monkeypatch.setattr(os, "chown", lambda *_, **__: None)
     path, entries, layouts = release
-    digest = kata_archive.digest_of(str(path))
-    kata_archive.require_digest(str(path), digest)
+    with kata_archive.opened(str(path)) as opened:
+        kata_archive.require_digest(opened, digest(path))
     assert examine(path) == {
         "bytes": sum(len(data) for _, data in entries),
         "members": len(entries),
@@ -141,7 +155,7 @@ def test_each_generation_is_known_and_unpacked(
     }
 
     root = tmp_path / "machine"
-    kata_archive.unpack(str(path), str(root), digest)
+    unpack(path, root)
 
     for info, data in entries:
         made = root / info.name
@@ -149,27 +163,27 @@ def test_each_generation_is_known_and_unpacked(
             assert os.readlink(made) == info.linkname
         elif info.isfile():
             assert (made.read_bytes(), stat.S_IMODE(made.stat().st_mode)) == (data, info.mode)
-    assert kata_archive.installed(str(root)) == digest
+    assert kata_archive.installed(str(root)) == digest(path)
     assert [p.name for p in (root / "opt").iterdir()] == ["kata"], "nothing lies beside it"
 
 
 def test_a_new_release_replaces_the_old_one_entirely(tmp_path: Path) -> None:
     root = tmp_path / "machine"
-    kata_archive.unpack(str(archive(tmp_path / "a.tar.xz", [*PLAIN, file("./opt/kata/bin/old")])), str(root), "1" * 64)
-    kata_archive.unpack(str(archive(tmp_path / "b.tar.xz", PLAIN)), str(root), "2" * 64)
-    assert kata_archive.installed(str(root)) == "2" * 64
+    unpack(archive(tmp_path / "a.tar.xz", [*PLAIN, file("./opt/kata/bin/old")]), root)
+    second = unpack(archive(tmp_path / "b.tar.xz", PLAIN), root)
+    assert kata_archive.installed(str(root)) == second
     assert not (root / "opt/kata/bin/old").exists() and (root / "opt/kata/bin/kata-runtime").exists()
 
 
 def test_a_release_that_cannot_be_unpacked_leaves_the_old_one(tmp_path: Path) -> None:
     root = tmp_path / "machine"
-    kata_archive.unpack(str(archive(tmp_path / "a.tar.xz", PLAIN)), str(root), "1" * 64)
+    first = unpack(archive(tmp_path / "a.tar.xz", PLAIN), root)
     # Read at the examination, gone bad since (a disk that fails).
     whole = archive(tmp_path / "b.tar.xz", [*PLAIN, file("./opt/kata/big", os.urandom(200_000))])
     whole.write_bytes(whole.read_bytes()[:-50_000])
     with pytest.raises(kata_archive.Refused):
-        kata_archive.unpack(str(whole), str(root), "2" * 64)
-    assert kata_archive.installed(str(root)) == "1" * 64
+        unpack(whole, root)
+    assert kata_archive.installed(str(root)) == first
     assert [p.name for p in (root / "opt").iterdir()] == ["kata"]
 
 
@@ -240,8 +254,72 @@ def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
 
 def test_a_wrong_digest_is_refused_before_it_is_opened(tmp_path: Path) -> None:
     path = archive(tmp_path / "x.tar.xz", PLAIN)
-    with pytest.raises(kata_archive.Refused, match="It was not opened"):
-        kata_archive.require_digest(str(path), "0" * 64)
+    with (
+        kata_archive.opened(str(path)) as opened,
+        pytest.raises(kata_archive.Refused, match=rf"{digest(path)}, not 0{{64}}: .* It was not opened"),
+    ):
+        kata_archive.require_digest(opened, "0" * 64)
+
+
+EVIL = [*PLAIN, file("./opt/kata/../../PWNED", b"evil", 0o644)]
+
+
+@pytest.mark.parametrize("way", ["rename over it", "write into it"])
+def test_what_is_put_in_its_place_after_the_check_is_not_unpacked(way: str, tmp_path: Path) -> None:
+    """Both ways of the attack: another file under the same name, and the same file through a descriptor that was open
+    before. The code before opened the path anew and applied no rule while unpacking: PWNED was written."""
+    path = archive(tmp_path / "x.tar.xz", PLAIN)
+    evil = archive(tmp_path / "evil.tar.xz", EVIL)
+    pin, root = digest(path), tmp_path / "a" / "machine"
+    with path.open("r+b") as held, kata_archive.opened(str(path)) as opened:
+        kata_archive.require_digest(opened, pin)
+        kata_archive.examine(opened, LIMIT, "x86_64")
+        if way == "rename over it":
+            evil.rename(path)
+            kata_archive.unpack(opened, str(root), pin, LIMIT)
+            assert kata_archive.installed(str(root)) == pin
+        else:
+            held.write(evil.read_bytes())
+            held.truncate()
+            held.flush()
+            with pytest.raises(kata_archive.Refused, match="reaches out of the archive"):
+                kata_archive.unpack(opened, str(root), pin, LIMIT)
+            assert list((root / "opt").iterdir()) == []
+    assert [p for p in tmp_path.rglob("*") if p.name == "PWNED"] == []
+
+
+def test_harmless_members_that_are_not_the_pinned_ones_are_not_installed_either(tmp_path: Path) -> None:
+    """Every rule holds for them; only the digest of the bytes that were unpacked tells."""
+    path = archive(tmp_path / "x.tar.xz", PLAIN)
+    other = archive(tmp_path / "other.tar.xz", [*PLAIN, file("./opt/kata/bin/trojan", X86_64)])
+    pin, root = digest(path), tmp_path / "machine"
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(
+        kata_archive.Refused, match=f"changed while it was unpacked: its SHA-256 is now {digest(other)}"
+    ):
+        unpack(path, root, pin)
+    assert list((root / "opt").iterdir()) == []
+
+
+def test_a_link_or_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(archive(tmp_path / "x.tar.xz", PLAIN))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(kata_archive.Refused, match="cannot be opened"):
+        kata_archive.opened(str(tmp_path / "link"))
+    with pytest.raises(kata_archive.Refused, match="no regular file"):
+        kata_archive.opened(str(tmp_path / "pipe"))
+
+
+def test_no_role_uses_a_name_in_a_shared_folder_that_can_be_known_before() -> None:
+    """Of all roles and playbooks: below /tmp and /var/tmp lies only what `tempfile` named."""
+    named = []
+    for tasks in (p for part in ("roles", "playbooks") for p in (content.root() / part).rglob("*.yml")):
+        lines = tasks.read_text().splitlines()
+        for number, line in enumerate(lines):
+            below = "tempfile:" in "".join(lines[max(0, number - 3) : number])
+            if re.search(r"[\"' ](?:/var)?/tmp(?:/|\b)", line.partition("#")[0]) and not below:
+                named.append(f"{tasks.name}:{number + 1}: {line.strip()}")
+    assert named == []
 
 
 def test_a_disk_that_is_too_small_is_said_before_it_is_full(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def anonymize(image: Path, suite: str, log: Path, notify: Notify) -> None:
     notify(Event(stage="box", message="Removing what is this machine's own", fraction=0.6))
     with (
         mmdebstrap.attached(image, log, root_offset(image, log)) as device,
-        mmdebstrap.mounted(device, image.parent / "root", log) as root,
+        mmdebstrap.mounted(device, image.parent / "root", log, guest=True) as root,
     ):
         mmdebstrap.forget_identity(root, suite)
         run(("fstrim", str(root)), timeout_s=120, log=log)

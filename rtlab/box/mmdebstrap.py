@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import apt_sources, atomic
-from rtlab.box import overlay
+from rtlab.box import inside, overlay
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import Event, Notify
 from rtlab.shell import run, run_checked
@@ -29,6 +29,33 @@ PACKAGES = (
 )
 MBR = ("/usr/lib/EXTLINUX/mbr.bin", "/usr/lib/syslinux/mbr/mbr.bin", "/usr/share/syslinux/mbr.bin")
 NEEDS_FREE_BYTES = 5 * GIB
+# What must not be in two machines: paths below the root, folders with all that they hold.
+FORGOTTEN = (
+    "var/lib/apt/lists/*Packages*",
+    "var/lib/apt/lists/*Release*",
+    "etc/ssh/ssh_host_*",
+    "var/lib/systemd/random-seed",
+    "var/lib/systemd/credential.secret",
+    "var/lib/rtlab/seeded",
+    "var/lib/dbus/machine-id",
+    "var/lib/dhcp/*",
+    "etc/docker/key.json",
+    "var/lib/docker/engine-id",
+    "etc/sudoers.d/rtlab",
+    "etc/apt/apt.conf.d/90rtlab-proxy",
+    "usr/local/share/ca-certificates/rtlab.crt",
+    "home/*/.ssh/authorized_keys",
+    "root/.ssh/authorized_keys",
+    "home/*/.bash_history",
+    "root/.bash_history",
+    "var/log/journal/*",
+    "var/lib/cloud/*",
+    "var/lib/systemd/network/*",
+    "tmp/*",
+    "var/tmp/*",
+)
+# How a disk is mounted that a guest has written to: nothing on it acts here, and no link on it leads anywhere.
+GUEST_OPTIONS = "nosuid,nodev,noexec"
 TIMEOUT_S = 3600.0
 FOLLOW_S = 0.5
 # What mmdebstrap says it does -> how far it then is, roughly.
@@ -157,44 +184,23 @@ def _install(
 
 
 def forget_identity(root: Path, suite: str) -> None:
-    """Remove from a mounted system what must not be in two machines, and what tells where it was made."""
-    if apt_sources.public(suite):
-        for file in (root / "etc/apt/sources.list.d").glob("*sources.list"):
-            file.unlink()
-        public = apt_sources.one_line_style(apt_sources.public(suite), suite)
-        atomic.write_bytes(root / "etc/apt/sources.list", public.encode())
-    for pattern in (
-        "var/lib/apt/lists/*Packages*",
-        "var/lib/apt/lists/*Release*",
-        "etc/ssh/ssh_host_*",
-        "var/lib/systemd/random-seed",
-        "var/lib/systemd/credential.secret",
-        "var/lib/rtlab/seeded",
-        "var/lib/dbus/machine-id",
-        "var/lib/dhcp/*",
-        "etc/docker/key.json",
-        "var/lib/docker/engine-id",
-        "etc/sudoers.d/rtlab",
-        "etc/apt/apt.conf.d/90rtlab-proxy",
-        "usr/local/share/ca-certificates/rtlab.crt",
-        "home/*/.ssh/authorized_keys",
-        "root/.ssh/authorized_keys",
-        "home/*/.bash_history",
-        "root/.bash_history",
-    ):
-        for file in root.glob(pattern):
-            file.unlink()
-    for pattern in ("var/log/journal/*", "var/lib/cloud/*", "var/lib/systemd/network/*", "tmp/*", "var/tmp/*"):
-        for entry in root.glob(pattern):
-            if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-    for file in (root / "var/log").rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            os.truncate(file, 0)
-    # Empty, not absent: systemd then makes a new one without treating the boot as a factory reset.
-    (root / "etc/machine-id").write_text("")
+    """Remove from a mounted system what must not be in two machines, and what tells where it was made.
+
+    The system may be a guest's: no link in it is followed (``inside``).
+
+    Raises:
+        Unsafe: something cannot be removed, or lies behind a link.
+    """
+    with inside.Disk(root) as disk:
+        if apt_sources.public(suite):
+            disk.remove("etc/apt/sources.list.d/*sources.list")
+            public = apt_sources.one_line_style(apt_sources.public(suite), suite)
+            disk.write("etc/apt/sources.list", public.encode())
+        for pattern in FORGOTTEN:
+            disk.remove(pattern)
+        disk.empty_files("var/log")
+        # Empty, not absent: systemd then makes a new one without treating the boot as a factory reset.
+        disk.write("etc/machine-id", b"")
 
 
 @contextmanager
@@ -214,16 +220,27 @@ def attached(image: Path, log: Path, offset: int = PARTITION_OFFSET) -> Iterator
 
 
 @contextmanager
-def mounted(device: str, at: Path, log: Path) -> Iterator[Path]:
-    """The device mounted at a folder made for it; unmounted in the end whatever happens."""
-    atomic.make_folder(at)
-    run_checked(("mount", "-t", "ext4", device, str(at)), timeout_s=60, doing="mount the disk image", log=log)
+def mounted(device: str, at: Path, log: Path, *, guest: bool = False) -> Iterator[Path]:
+    """The device mounted at a folder made for it; unmounted in the end whatever happens.
+
+    Args:
+        guest: The disk was a guest's: GUEST_OPTIONS, and nosymfollow where kernel and mount know it (Linux 5.10).
+    """
+    atomic.make_folder(at, 0o700 if guest else 0o755)
+    done = guest and run(_mount(device, at, f"{GUEST_OPTIONS},nosymfollow"), timeout_s=60, log=log).ok
+    if not done:
+        argv = _mount(device, at, GUEST_OPTIONS if guest else "defaults")
+        run_checked(argv, timeout_s=60, doing="mount the disk image", log=log)
     try:
         yield at
     finally:
         # --recursive: an interrupted mmdebstrap may leave /proc and /sys of the chroot mounted.
         _release(("umount", "--recursive", str(at)), log)
         at.rmdir()
+
+
+def _mount(device: str, at: Path, options: str) -> tuple[str, ...]:
+    return ("mount", "-t", "ext4", "-o", options, device, str(at))
 
 
 def _release(argv: tuple[str, ...], log: Path) -> None:

@@ -16,6 +16,7 @@ import struct
 import subprocess
 import tarfile
 import tempfile
+import threading
 
 DOCUMENTATION = r"""
 module: kata_archive
@@ -34,7 +35,7 @@ author: [rtlab]
 """
 EXAMPLES = r"""
 - kata_archive:
-    src: /var/tmp/kata-static-3.32.0-amd64.tar.zst
+    src: /root/kata-static-3.32.0-amd64.tar.zst
     sha256: "{{ kata_sha256 }}"
 """
 RETURN = r"""
@@ -63,49 +64,88 @@ class Refused(Exception):
     """The archive is not unpacked; the message says why."""
 
 
-def digest_of(path):
+def opened(path):
+    """The archive as an open file, to be read from here to the end by this one descriptor: never by its name again.
+
+    Raises:
+        Refused: it is a link, or no regular file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise Refused("%s cannot be opened: %s" % (path, error.strerror))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Refused("%s is no regular file" % path)
+    return os.fdopen(descriptor, "rb")
+
+
+def digest_of(archive):
+    archive.seek(0)
     sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            sha.update(piece)
+    for piece in iter(lambda: archive.read(1 << 20), b""):
+        sha.update(piece)
     return sha.hexdigest()
 
 
-def require_digest(path, sha256):
-    found = digest_of(path)
+def require_digest(archive, sha256):
+    found = digest_of(archive)
     if found != sha256:
-        raise Refused(
-            "%s is not the pinned archive: its SHA-256 is %s, not %s. It was not opened" % (path, found, sha256)
-        )
+        raise Refused("its SHA-256 is %s, not %s: it is not the pinned archive. It was not opened" % (found, sha256))
 
 
 class Members(object):
     """A context: the members of an archive, one after the other, as a stream.
 
     Decompressed by the tools' own programs: Python knows Zstandard from 3.14 on only, and its tarfile does not see that
-    the end of a compressed file is missing. Whatever goes wrong inside the context is Refused: the archive is damaged.
+    the end of a compressed file is missing. They get the bytes through a pipe, and ``digest`` counts the same bytes:
+    whoever can still write to the file cannot have something else unpacked than what was hashed. Whatever goes wrong
+    inside the context is Refused: the archive is damaged.
     """
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, archive):
+        self.archive = archive
+        self.sha = hashlib.sha256()
 
     def __enter__(self):
-        with open(self.path, "rb") as file:
-            magic = file.read(6)
+        self.archive.seek(0)
+        magic = self.archive.read(6)
         programs = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"}
         program = programs.get(magic[:4]) or programs.get(magic)
         if program is None:
-            raise Refused("%s is neither .tar.xz nor .tar.zst" % self.path)
+            raise Refused("it is neither .tar.xz nor .tar.zst")
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [program, "-dc", "--", self.path], stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.DEVNULL
+            [program, "-dc"], stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.PIPE
         )
+        self.feeder = threading.Thread(target=self._feed)
+        self.feeder.daemon = True
+        self.feeder.start()
         try:
             self.tar = tarfile.open(fileobj=self.process.stdout, mode="r|")
         except tarfile.TarError as error:
             self._end()
-            raise Refused("%s is damaged or no archive: %s" % (self.path, error))
+            raise Refused("it is damaged or no archive: %s" % error)
         return self
+
+    def _feed(self):
+        try:
+            self.archive.seek(0)
+            for piece in iter(lambda: self.archive.read(1 << 20), b""):
+                self.sha.update(piece)
+                self.process.stdin.write(piece)
+        except (OSError, ValueError):
+            pass  # the program ended before its input did; its status says so
+        finally:
+            try:
+                self.process.stdin.close()
+            except OSError:
+                pass
+
+    def digest(self):
+        """SHA-256 of what the program got; after the last member."""
+        self.feeder.join()
+        return self.sha.hexdigest()
 
     def __iter__(self):
         for member in self.tar:
@@ -116,17 +156,18 @@ class Members(object):
         if self.process.wait() != 0:
             self.errors.seek(0)
             said = self.errors.read().decode("utf-8", "replace").strip()
-            raise Refused("%s is damaged: %s" % (self.path, said[-300:]))
+            raise Refused("it is damaged: %s" % said[-300:])
 
     def __exit__(self, kind, error, _):
         self._end()
         if kind is not None and issubclass(kind, (tarfile.TarError, EOFError, ValueError)):
-            raise Refused("%s is damaged: %s" % (self.path, error))
+            raise Refused("it is damaged: %s" % error)
 
     def _end(self):
         self.process.kill()
-        self.process.stdout.close()
         self.process.wait()
+        self.feeder.join()
+        self.process.stdout.close()
         self.errors.close()
 
 
@@ -175,29 +216,42 @@ def architecture_of(head):
     return MACHINES.get(number, "machine %d" % number)
 
 
-def examine(path, limit_bytes, architecture):
+def allowed(members, limit_bytes):
+    """Each member, after every rule that can be applied to it; the same rules at the examination and at the unpacking.
+
+    Raises:
+        Refused: the first thing that speaks against it.
+    """
+    total, count, links = 0, 0, set()
+    for member in members:
+        count += 1
+        # Before the member's content is read: a bomb is not unpacked to be measured.
+        total += max(0, member.size)
+        if total > limit_bytes:
+            raise Refused("it unpacks to more than %d bytes (kata_archive_limit_bytes)" % limit_bytes)
+        if count > MOST_MEMBERS:
+            raise Refused("it has more than %d members" % MOST_MEMBERS)
+        why = objection(member, links)
+        if why:
+            raise Refused(why)
+        if member.issym():
+            links.add(posixpath.normpath(member.name))
+        yield member
+
+
+def examine(archive, limit_bytes, architecture):
     """What the archive holds: ``bytes``, ``members``, ``layouts``. Reads all of it, writes nothing.
 
     Raises:
         Refused: the first thing that speaks against it.
     """
-    total, count, links, layouts = 0, 0, set(), set()
+    total, count, layouts = 0, 0, set()
     known = {TREE + "/" + program: layout for layout, program in PROGRAMS}
-    with Members(path) as members:
-        for member in members:
+    with Members(archive) as members:
+        for member in allowed(members, limit_bytes):
             count += 1
-            # Before the member's content is read: a bomb is not unpacked to be measured.
             total += max(0, member.size)
-            if total > limit_bytes:
-                raise Refused("it unpacks to more than %d bytes (kata_archive_limit_bytes)" % limit_bytes)
-            if count > MOST_MEMBERS:
-                raise Refused("it has more than %d members" % MOST_MEMBERS)
-            why = objection(member, links)
-            if why:
-                raise Refused(why)
             name = posixpath.normpath(member.name)
-            if member.issym():
-                links.add(name)
             if name in known:
                 layouts.add(known[name])
                 if member.isfile():
@@ -222,19 +276,25 @@ def require_space(folder, wanted_bytes, spare_bytes):
         )
 
 
-def unpack(path, dest, sha256):
-    """Unpack beside the old tree, then put the new one in its place. The archive was examined before."""
+def unpack(archive, dest, sha256, limit_bytes):
+    """Unpack beside the old tree, then put the new one in its place.
+
+    The archive was examined before, but what counts is what is unpacked: the same rules again, and the digest of the
+    very bytes that were unpacked, before anything gets its final name.
+    """
     parent = os.path.join(dest, "opt")
     if not os.path.isdir(parent):
         os.makedirs(parent, 0o755)
     fresh = tempfile.mkdtemp(prefix=".rtlab-kata-", dir=parent)
     try:
-        with Members(path) as members:
-            for member in members:
+        with Members(archive) as members:
+            for member in allowed(members, limit_bytes):
                 member.uid = member.gid = 0
                 member.uname = member.gname = ""
                 trusted = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
                 members.tar.extract(member, fresh, **trusted)
+            if members.digest() != sha256:
+                raise Refused("it changed while it was unpacked: its SHA-256 is now %s" % members.digest())
         tree = os.path.join(fresh, TREE)
         with open(os.path.join(tree, STAMP), "w") as file:
             file.write(sha256 + "\n")
@@ -273,14 +333,16 @@ def main():
     if installed(given["dest"]) == given["sha256"]:
         module.exit_json(changed=False)
     try:
-        require_digest(given["src"], given["sha256"])
-        found = examine(given["src"], given["limit_bytes"], platform.machine())
-        require_space(given["dest"], found["bytes"], given["spare_bytes"])
-        if not module.check_mode:
-            unpack(given["src"], given["dest"], given["sha256"])
+        with opened(given["src"]) as archive:
+            require_digest(archive, given["sha256"])
+            found = examine(archive, given["limit_bytes"], platform.machine())
+            require_space(given["dest"], found["bytes"], given["spare_bytes"])
+            if not module.check_mode:
+                unpack(archive, given["dest"], given["sha256"], given["limit_bytes"])
     except Refused as error:
         module.fail_json(
-            msg="The archive of Kata is not unpacked: %s. Docker and what was installed are as before." % error
+            msg="The archive of Kata (%s) is not unpacked: %s. Docker and what was installed are as before."
+            % (os.path.basename(given["src"]), error)
         )
     except OSError as error:
         module.fail_json(msg="The archive of Kata could not be unpacked: %s." % error)
