@@ -155,7 +155,7 @@ def _cpu(draw: Draw, parameters: Mapping[str, Any]) -> dict[str, Json]:
     container = {"startup_cpu_s": draw("startup_cpu_s"), "engine_cpu_s": draw("engine_cpu_s")}
     units = int(parameters.get("compute_units", 0))
     printed = f"{cpu.NUMBER}: {cpu.FACTORS[0]} {cpu.FACTORS[1]}\n" * units
-    found = {"work": container | {"cpu_s": draw("work_cpu_s") * int(parameters["work_mb"]) / 512}}
+    found: dict[str, Json] = {"work": container | {"cpu_s": draw("work_cpu_s") * int(parameters["work_mb"]) / 512}}
     if units:
         found["compute"] = container | {"cpu_s": draw("compute_cpu_s") * units / 4, "stdout": printed[-4000:]}
     return _counted("cpu_times_s", times, parameters) | found
