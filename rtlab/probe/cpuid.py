@@ -34,7 +34,7 @@ NAMES = {
 }
 
 
-def by_machine_code(leaf):  # type: ignore[no-untyped-def]
+def by_machine_code(leaf):
     """EAX, EBX, ECX, EDX of a leaf."""
     import ctypes  # some minimal Pythons lack it
 
@@ -46,14 +46,14 @@ def by_machine_code(leaf):  # type: ignore[no-untyped-def]
     return tuple(registers)
 
 
-def by_device(leaf):  # type: ignore[no-untyped-def]
+def by_device(leaf):
     """The same through the kernel's module cpuid, where it is loaded and this user may read it."""
     with open("/dev/cpu/0/cpuid", "rb", buffering=0) as device:
         device.seek(leaf)
         return struct.unpack("<4I", device.read(16))
 
 
-def signatures(read):  # type: ignore[no-untyped-def]
+def signatures(read):
     """The signature of the first leaf, and further known ones (KVM that shows itself as Hyper-V first)."""
     if not read(1)[2] & HYPERVISOR:
         return []
@@ -65,7 +65,7 @@ def signatures(read):  # type: ignore[no-untyped-def]
     return found
 
 
-def main():  # type: ignore[no-untyped-def]
+def main():
     if platform.machine() not in ("x86_64", "AMD64"):
         return
     for read in (by_machine_code, by_device):

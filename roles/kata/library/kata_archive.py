@@ -14,6 +14,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 
@@ -79,6 +80,10 @@ def require_digest(path, sha256):
         )
 
 
+# lzma.open raises EOFError where the end is missing, which tarfile alone would not see.
+WITHOUT_XZ = "import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.argv[1]), sys.stdout.buffer)"
+
+
 class Members(object):
     """A context: the members of an archive, one after the other, as a stream.
 
@@ -97,9 +102,10 @@ class Members(object):
         if program is None:
             raise Refused("%s is neither .tar.xz nor .tar.zst" % self.path)
         self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [program, "-dc", "--", self.path], stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.DEVNULL
-        )
+        argv = [program, "-dc", "--", self.path]
+        if program == "xz" and shutil.which("xz") is None:
+            argv = [sys.executable, "-c", WITHOUT_XZ, self.path]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.DEVNULL)
         try:
             self.tar = tarfile.open(fileobj=self.process.stdout, mode="r|")
         except tarfile.TarError as error:
