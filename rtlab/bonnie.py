@@ -25,11 +25,13 @@ class Rate:
         value: Base units (B/s, or 1/s for seeks); None when the test was too quick to tell, or not run.
         cpu_percent: None likewise.
         censored: It was too quick to tell: a value exists, and is large.
+        fault: Why there is none although something stood there; block output, the primary, raises instead.
     """
 
     value: float | None
     cpu_percent: float | None
     censored: bool
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,12 @@ def parse(text: str) -> BonnieResult:
         # The CPU column may be withheld alone.
         return Rate(value=value, cpu_percent=None if set(cpu) == {"+"} else _number(cpu, line), censored=False)
 
+    def secondary(index: int, unit: str) -> Rate:
+        try:
+            return rate(index, unit)
+        except ParseError as error:
+            return Rate(value=None, cpu_percent=None, censored=False, fault=error.message)
+
     return BonnieResult(
         format_version=fields[0],
         program_version=fields[1],
@@ -80,9 +88,9 @@ def parse(text: str) -> BonnieResult:
         # Format 1.98: random_seeks, seek_process_count stand at 7 and 8.
         seek_count=int(fields[7]) if putc == 9 and fields[7].isdigit() else None,
         put_block=rate(putc + 2, "K/s"),
-        rewrite=rate(putc + 4, "K/s"),
-        get_block=rate(putc + 8, "K/s"),
-        seeks=rate(putc + 10, "1/s"),
+        rewrite=secondary(putc + 4, "K/s"),
+        get_block=secondary(putc + 8, "K/s"),
+        seeks=secondary(putc + 10, "1/s"),
     )
 
 

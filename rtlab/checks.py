@@ -21,6 +21,9 @@ Group = Literal["any", "local", "libvirt", "virtualbox", "static", "simulated", 
 # Systems on which `doctor --fix` knows the packages.
 FIXABLE = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
 
+# As pyproject.toml's requires-python.
+PYTHON_FROM, PYTHON_BELOW = (3, 10), (3, 14)
+
 # VirtualBox series -> first Vagrant that knows it. Sources: Vagrant's changelog (2.3.2, 2.4.2, 2.4.9).
 VAGRANT_FOR_VIRTUALBOX = (("7.0", "2.3.2"), ("7.1", "2.4.2"), ("7.2", "2.4.9"))
 # Linux from 6.12 on switches the CPU's virtualization on when KVM is loaded (kvm.enable_virt_at_load). VirtualBox
@@ -183,14 +186,15 @@ class _Examiner:
             "libvirt",
             "virtualbox",
         )
-        old, new = version(facts.python) < (3, 10), version(facts.python) >= (3, 13)
+        old, new = version(facts.python) < PYTHON_FROM, version(facts.python) >= PYTHON_BELOW
         yield self._check(
             "python",
             "Python",
             "missing" if old else "warning" if new else "ok",
             facts.python,
-            "ansible-core 2.16, the last that reaches Ubuntu 18.04, runs on Python 3.10 to 3.12",
-            "Install rtlab with Python 3.10, 3.11 or 3.12: python3.11 -m venv .venv && .venv/bin/pip install rtlab",
+            "rtlab's pinned libraries, ansible-core 2.16 among them, are tested with Python 3.10 to 3.13",
+            "In the repository's clone, with one of these: python3.13 -m venv --clear .venv && .venv/bin/pip install "
+            "--require-hashes -r requirements.lock && .venv/bin/pip install --no-deps --no-build-isolation -e .",
         )
         found = (
             "root"
@@ -224,12 +228,13 @@ class _Examiner:
         yield self._check(
             "host-kind",
             "this host",
-            "ok",
+            "warning" if facts.witnesses_disagree else "ok",
             (f"a guest of {guest}" if guest else "bare metal as far as can be seen")
             + (f", inside a {facts.container} container" if facts.container else "")
-            + (f" ({facts.dmi})" if facts.dmi else ""),
+            + (f" ({facts.dmi})" if facts.dmi else "")
+            + (f"; {facts.witnesses_disagree}" if facts.witnesses_disagree else ""),
             "on a guest, a Vagrant machine would make Kata a third level: containers run directly on it instead",
-            "",
+            "Ask who runs this machine whether its CPU is emulated (TCG); figures from an emulated one mean nothing.",
         )
         why = "machines at usable speed, and Kata, need the CPU's virtualization"
         yield self._check(

@@ -198,7 +198,8 @@ def _read(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: that is no configuration of rtlab.")
-        return file.read_text(encoding="utf-8")
+        # Some editors put a byte-order mark in front; it means nothing in UTF-8.
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"There is no file {file}.", remedy="`rtlab init` writes a commented rtlab.toml.") from None
     except UnicodeDecodeError as error:

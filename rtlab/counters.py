@@ -36,19 +36,36 @@ def number(probe: Mapping[str, Json], *path: str) -> float:
 def observations(
     raw: RawOutput, metrics: tuple[Metric, ...], reader: Callable[[Metric], float | None], note: str = ""
 ) -> tuple[Observation, ...]:
-    """One observation per metric, by a function from metric to value."""
+    """One observation per metric, by a function from metric to value.
+
+    A metric whose counter is at fault has no value, and its note says why: iowait and idle really go backwards on
+    some kernels, and that says nothing against what was read independently of them.
+
+    Raises:
+        ParseError: the primary metric is at fault, or nothing at all could be read.
+    """
     found = []
+    faults: list[ParseError] = []
     for metric in metrics:
-        value = reader(metric)
+        value, said = None, "not taken"
+        try:
+            value = reader(metric)
+        except ParseError as error:
+            if metric.primary:
+                raise
+            faults.append(error)
+            said = error.message
         found.append(
             Observation(
                 trial=raw.record.trial,
                 metric=metric.name,
                 value=value,
                 unit=metric.unit,
-                note=note if value is not None else "not taken",
+                note=note if value is not None else said,
             )
         )
+    if faults and all(o.value is None for o in found):
+        raise faults[0]
     return tuple(found)
 
 

@@ -71,6 +71,7 @@ class HostFacts:
         systemd: Whether systemd runs this system.
         container: What container technology this process itself runs in, or empty.
         hypervisor: Whose guest this host is, or empty on bare metal.
+        witnesses_disagree: How CPU, firmware and systemd contradict each other about that; mostly empty.
         dmi: Vendor and product as the firmware says.
         cpu_flag: ``vmx`` or ``svm`` where the CPU offers hardware virtualization.
         kvm_node, kvm_opens: /dev/kvm exists; this user may open it.
@@ -104,6 +105,7 @@ class HostFacts:
     systemd: bool = False
     container: str = ""
     hypervisor: str = ""
+    witnesses_disagree: str = ""
     dmi: str = ""
     cpu_model: str = ""
     cpu_flag: str = ""
@@ -166,6 +168,7 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
     release = os_release(_text("/etc/os-release"))
     cpu = _text("/proc/cpuinfo")
     memory = _memory(_text("/proc/meminfo"))
+    identity = virtualization.this_machine((_run(("systemd-detect-virt", "--vm"), 10) or "").strip())
     opens = os.access("/dev/kvm", os.R_OK | os.W_OK) and _opens("/dev/kvm")
     boots, proof = _kvm_proof(programs) if prove and opens else (None, "")
     # The bounding set: what root can have here, whoever asks.
@@ -183,8 +186,9 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         sudo=_sudo(programs),
         systemd=Path("/run/systemd/system").is_dir(),
         container=_container(),
-        hypervisor=_hypervisor(cpu),
-        dmi=" ".join(filter(None, (_text(f"/sys/class/dmi/id/{n}").strip() for n in ("sys_vendor", "product_name")))),
+        hypervisor=identity.hypervisor,
+        witnesses_disagree=identity.conflict,
+        dmi=virtualization.dmi_of_this_machine(),
         cpu_model=_first(r"^model name\s*:\s*(.+)$", cpu),
         cpu_flag=virtualization.cpu_flag(cpu),
         cores=len(os.sched_getaffinity(0)),
@@ -329,24 +333,6 @@ def _container() -> str:
         return found.strip()
     marks = {"/.dockerenv": "docker", "/run/.containerenv": "podman"}
     return next((name for path, name in marks.items() if Path(path).exists()), "")
-
-
-def _hypervisor(cpu: str) -> str:
-    found = _run(("systemd-detect-virt", "--vm"), 10)
-    if found and found.strip() != "none":
-        return found.strip()
-    if re.search(r"^flags\s*:.*\bhypervisor\b", cpu, re.M):
-        return "unknown hypervisor"
-    vendor = _text("/sys/class/dmi/id/sys_vendor").strip()
-    known = ("QEMU", "VMware", "innotek", "Xen", "Amazon EC2", "Google", "Microsoft Corporation")
-    product = _text("/sys/class/dmi/id/product_name")
-    if (
-        vendor.startswith(known)
-        and "metal" not in product
-        and (vendor != "Microsoft Corporation" or "Virtual" in product)
-    ):
-        return vendor
-    return ""
 
 
 def _qemu_processes() -> int:

@@ -180,7 +180,7 @@ def build(role: str, *, suite: str = "", notify: Notify = ignore_events) -> Imag
             return cached
         notify(Event(stage="images", message=f"making the {known} image from {suite}'s packages"))
         with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as work:
-            root, packages = _extract(recipe, suite, Path(work))
+            root, packages = _extract(recipe, suite, Path(work), notify)
             archive, image_id = write_archive(
                 Path(work) / "image.tar", root, recipe, reference(known, suite), packages, suite
             )
@@ -220,15 +220,19 @@ def recipe_key(role: Role, suite: str) -> str:
 # --------------------------------------------------------------------------- from packages to a root
 
 
-def _extract(recipe: Recipe, suite: str, work: Path) -> tuple[Path, dict[str, str]]:
+def _extract(recipe: Recipe, suite: str, work: Path, notify: Notify) -> tuple[Path, dict[str, str]]:
     """The packages' files as a tar, and the packages' versions."""
     if shutil.which("mmdebstrap") is None:
         raise HostUnfit(
             "Images are made with mmdebstrap, which is not installed.",
             remedy="sudo apt-get install mmdebstrap (or: rtlab doctor --fix)",
         )
-    sources = work / "sources.list"
-    atomic.write_bytes(sources, apt_sources.one_line_style(apt_sources.of_this_machine(suite), suite).encode(), 0o644)
+    chosen = apt_sources.choose(suite)
+    if chosen.note:
+        notify(Event(stage="images", message=chosen.note))
+    # No suffix: by its content mmdebstrap knows lines from stanzas.
+    sources = work / "sources"
+    atomic.write_bytes(sources, apt_sources.text(chosen.sources).encode(), 0o644)
     root = work / "root.tar"
     work.chmod(0o755)
     result = run(
@@ -253,7 +257,7 @@ def _extract(recipe: Recipe, suite: str, work: Path) -> tuple[Path, dict[str, st
         raise CommandFailed(
             "mmdebstrap could not fetch and extract the packages:\n"
             + re.sub(r"\w+://[^\s/]+", "<mirror>", "\n".join(errors[-8:])),
-            remedy="`sudo apt-get update` must work on this machine: check its sources and its network.",
+            remedy=apt_sources.explain(chosen, text),
             argv=result.argv,
             exit_status=result.exit_status,
         )

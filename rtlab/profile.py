@@ -81,7 +81,7 @@ def load(name: str) -> Profile:
         raise UsageError(f"There is no profile {name[:60]!r}.{hint}", remedy=f"Known profiles: {', '.join(names())}.")
     file = FOLDER / f"{name}.toml"
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{file}: {error}.", remedy="Install rtlab again: profiles are part of it.") from error
     return from_data(name, data, str(file))

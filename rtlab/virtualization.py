@@ -17,12 +17,14 @@ import re
 import struct
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rtlab import shell
 from rtlab.errors import CommandFailed
 from rtlab.model import Level
+from rtlab.probe import cpuid
 
 DEVICE = "/dev/kvm"
 LOAD_ADDRESS = 0x7C00  # where firmware puts a boot sector
@@ -53,20 +55,99 @@ class Proof:
     reason: str
 
 
-def level(cpuinfo: str, detected: str) -> Level:
-    """Metal, somebody's guest, or an emulated machine: the CPU says so on x86; elsewhere systemd knows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a machine is, by all witnesses together.
+
+    Attributes:
+        hypervisor: Whose guest it is, in systemd-detect-virt's words where it has one; empty on bare metal.
+        conflict: How the witnesses disagree, one sentence without a full stop; empty when they agree.
+    """
+
+    level: Level
+    hypervisor: str
+    conflict: str = ""
+
+
+# What firmware calls machines that are none. "QEMU" says nothing about who runs their CPU: KVM or an emulator.
+_VIRTUAL_DMI = (
+    *("QEMU", "VMware", "innotek", "Xen", "Bochs", "KubeVirt", "OpenStack", "Parallels", "Red Hat KVM"),
+    "Microsoft Corporation Virtual Machine",
+    "Oracle Corporation VirtualBox",
+)
+
+
+def identify(cpuinfo: str, detected: str, signatures: Sequence[str] = (), dmi: str = "") -> Identity:
+    """Metal, somebody's guest, or an emulated machine.
+
+    Only the CPU itself can say that it is emulated, by its signature or, where that cannot be read, by its name.
+    systemd says "qemu" of KVM guests too, where it finds QEMU's name in the firmware (its issue 22709).
 
     Args:
         cpuinfo: The machine's /proc/cpuinfo.
         detected: What its ``systemd-detect-virt --vm`` prints; empty where there is none.
+        signatures: What ``rtlab.probe.cpuid`` prints there.
+        dmi: Vendor and product as its firmware says.
     """
-    if re.search(r"^model name\s*:.*\bTCG\b", cpuinfo, re.M) or detected == "qemu":
-        return Level.EMULATED  # systemd calls a guest of QEMU's "kvm" unless its CPU is emulated
-    if re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M):
-        return Level.GUEST
-    if re.search(r"^flags\s*:", cpuinfo, re.M) is None and detected not in ("none", ""):
-        return Level.GUEST
-    return Level.METAL
+    detected = "" if detected == "none" else detected
+    names = [cpuid.NAMES[s] for s in signatures if s in cpuid.NAMES]
+    tcg_name = re.search(r"^model name\s*:.*\bTCG\b", cpuinfo, re.M) is not None
+    flag = re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.M) is not None
+    virtual_dmi = dmi.startswith(_VIRTUAL_DMI) and "metal" not in dmi
+    # A KVM that shows Hyper-V's interface has its own signature further on.
+    by_cpu = next((n for n in names if n != "microsoft"), names[0] if names else "")
+    if by_cpu == "qemu" or (tcg_name and not by_cpu):
+        return Identity(level=Level.EMULATED, hypervisor="qemu")
+    conflicts = []
+    if tcg_name:
+        conflicts.append("the CPU's name says TCG")
+    if detected == "qemu":
+        conflicts.append("systemd-detect-virt says qemu (emulated)")
+    if conflicts:
+        seen = f"CPUID says {by_cpu}" if by_cpu else "nothing in CPUID says so"
+        conflict = f"{' and '.join(conflicts)}, but {seen}: taken as a guest, not as emulated"
+        return Identity(level=Level.GUEST, hypervisor=by_cpu or detected, conflict=conflict)
+    if flag or by_cpu or signatures:
+        hypervisor = by_cpu or detected or next(iter(signatures), "") or (dmi if virtual_dmi else "")
+        return Identity(level=Level.GUEST, hypervisor=hypervisor or "unknown hypervisor")
+    if detected or virtual_dmi:
+        x86 = re.search(r"^flags\s*:", cpuinfo, re.M) is not None
+        said = f"systemd-detect-virt says {detected}" if detected else f"the firmware says {dmi}"
+        conflict = f"{said}, but the CPU names no hypervisor: taken as a guest" if x86 else ""
+        return Identity(level=Level.GUEST, hypervisor=detected or dmi, conflict=conflict)
+    return Identity(level=Level.METAL, hypervisor="")
+
+
+def cpuid_program() -> str:
+    """Text of a Python program that prints a machine's CPUID signatures, one a line, for ``python3 -c``."""
+    return Path(cpuid.__file__).read_text(encoding="utf-8")
+
+
+def signatures_in(printed: str) -> tuple[str, ...]:
+    """The signatures in what ``cpuid_program`` printed."""
+    return tuple(line for line in printed.splitlines() if line.strip())
+
+
+def this_machine(detected: str) -> Identity:
+    """``identify`` for the machine that this runs on."""
+    try:
+        said = shell.run((sys.executable, "-I", cpuid.__file__), timeout_s=10)
+        signatures = signatures_in(said.stdout.decode("utf-8", "replace")) if said.ok else ()
+    except CommandFailed:
+        signatures = ()
+    return identify(_text("/proc/cpuinfo"), detected, signatures, dmi_of_this_machine())
+
+
+def dmi_of_this_machine() -> str:
+    """Vendor and product as the firmware says; empty where there is no such thing."""
+    return " ".join(filter(None, (_text(f"/sys/class/dmi/id/{n}").strip() for n in ("sys_vendor", "product_name"))))
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def prove(qemu: str = "") -> Proof:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import box
+from rtlab import apt_sources, box
 from rtlab.box import catalogue, mmdebstrap, overlay, packing
 from rtlab.errors import CommandFailed, ConfigError, HostUnfit, RtlabError, StoreError, Unsafe, UsageError
 from rtlab.model import Event, ignore_events
@@ -235,9 +235,9 @@ def test_missing_tools_and_rights_are_said(monkeypatch: pytest.MonkeyPatch) -> N
         ("E: run_chroot failed", CommandFailed, "could not install"),
     ],
 )
-def test_why_mmdebstrap_failed(text: str, error: type[RtlabError], says: str) -> None:
+def test_why_mmdebstrap_failed(text: str, error: type[RtlabError], says: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=says) as caught:
-        mmdebstrap._explain("debian-12", 25, text, Path("/log"))
+        mmdebstrap._explain("debian-12", apt_sources.choose("debian-12", tmp_path), 25, text, Path("/log"))
     assert caught.value.remedy
 
 

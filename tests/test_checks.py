@@ -23,8 +23,9 @@ def check(facts: HostFacts, id: str, settings: TestbedSettings | None = None) ->
 FAILING = [
     ("os", replace(METAL, os_id="fedora", os_version="41"), "warning", "by hand"),
     ("arch", replace(METAL, arch="aarch64"), "missing", "x86_64"),
-    ("python", replace(METAL, python="3.9.2"), "missing", "python3.11 -m venv"),
-    ("python", replace(METAL, python="3.13.1"), "warning", "python3.11 -m venv"),
+    ("python", replace(METAL, python="3.9.2"), "missing", "--require-hashes -r requirements.lock"),
+    ("python", replace(METAL, python="3.14.0"), "warning", "python3.13 -m venv"),
+    ("host-kind", replace(METAL, witnesses_disagree="two say two things"), "warning", "emulated (TCG)"),
     ("root", replace(METAL, root=False, sudo=""), "missing", "as root"),
     ("root", replace(METAL, root=False, sudo="password"), "missing", "sudo -v"),
     ("cpu-flag", replace(METAL, cpu_flag=""), "missing", "VT-x or AMD-V"),

@@ -64,7 +64,7 @@ def test_the_list_of_commands_leads_a_newcomer_in_order(tmp_path: Path) -> None:
         (("verify", "nowhere"), 1, "There is no campaign"),
         (("teardown", "--id", "../../etc"), 2, "not an id"),
         (("up", "--provider", "cloud"), 2, "cloud"),
-        (("up", "--profile", "nope"), 2, "nope"),
+        (("up", "--provider", "simulated", "--profile", "nope"), 2, "nope"),
         (("up", "--provider", "static"), 2, "inventory"),
         (("up", "--provider", "static", "--inventory", "none.ini"), 2, "none.ini"),
         (("up", "--machines", "0"), 2, "machines"),

@@ -92,6 +92,13 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
     assert config.load() == Config()
 
 
+def test_a_byte_order_mark_means_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "rtlab.toml"
+    file.write_bytes(b"\xef\xbb\xbf[campaign]\nruns = 3\n")
+
+    assert config.load(file).campaign.runs == 3
+
+
 def test_options_go_before_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, '[campaign]\nruns = 3\nname = "night"\n[experiments.io]\nsize_mb = 100\n')
 

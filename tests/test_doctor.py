@@ -171,6 +171,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", str(folder))
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(host, "SYSTEM_FOLDERS", ())
+    # What the machine has that runs the tests does not matter.
+    monkeypatch.setattr(host, "_free", lambda _folder: 100 << 30)
+    monkeypatch.setattr(host, "_memory", lambda _meminfo: {"MemTotal": 8 << 30, "MemAvailable": 6 << 30})
+    monkeypatch.setattr(host.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(host.os, "geteuid", lambda: 0)
     work = tmp_path / "work"
     work.mkdir()
     monkeypatch.chdir(work)

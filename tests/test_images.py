@@ -12,6 +12,7 @@ import pytest
 
 from rtlab import images
 from rtlab.errors import StoreError, UsageError
+from rtlab.model import Notify
 
 VERSIONS = {"apache2-bin": "2.4.62-1~deb12u2", "zlib1g": "1:1.2.13.dfsg-1"}
 
@@ -152,7 +153,7 @@ def test_an_image_from_the_cache_is_checked(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path))
     made = []
 
-    def extract(recipe: images.Recipe, suite: str, work: Path) -> tuple[Path, dict[str, str]]:
+    def extract(recipe: images.Recipe, suite: str, work: Path, notify: Notify) -> tuple[Path, dict[str, str]]:
         made.append(suite)
         return make_root(work / "root.tar", NAMES, mtime=5), dict(VERSIONS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
+import lzma
 import os
 import re
 import shutil
@@ -111,8 +112,10 @@ def archive(path: Path, entries: Sequence[Entry]) -> Path:
     with tarfile.open(path.with_suffix(""), "w") as tar:
         for info, data in entries:
             tar.addfile(info, io.BytesIO(data))
-    program = ("zstd", "--rm", "-q") if path.suffix == ".zst" else ("xz",)
-    subprocess.run([*program, str(path.with_suffix(""))], check=True, timeout=60)
+    if path.suffix == ".zst":
+        subprocess.run(["zstd", "--rm", "-q", str(path.with_suffix(""))], check=True, timeout=60)
+    else:
+        path.write_bytes(lzma.compress(path.with_suffix("").read_bytes(), preset=1))
     return path
 
 
@@ -234,6 +237,17 @@ def test_a_truncated_archive_is_refused(suffix: str, tmp_path: Path) -> None:
     if suffix == "zst" and shutil.which("zstd") is None:
         pytest.skip("zstd is not installed (make test installs it)")
     path = archive(tmp_path / f"x.tar.{suffix}", [*PLAIN, file("./opt/kata/big", os.urandom(300_000))])
+    whole = path.read_bytes()
+    for keep in (len(whole) // 2, len(whole) - 20):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(kata_archive.Refused, match="damaged"):
+            examine(path)
+
+
+def test_without_the_program_xz_python_opens_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "x.tar.xz", [*PLAIN, file("./opt/kata/big", os.urandom(300_000))])
+    monkeypatch.setattr(kata_archive.shutil, "which", lambda _program: None)
+    assert examine(path)
     whole = path.read_bytes()
     for keep in (len(whole) // 2, len(whole) - 20):
         path.write_bytes(whole[:keep])

@@ -83,7 +83,24 @@ def test_the_subnet_is_free_and_the_same_every_time(testbed_id: str, thirds: lis
 
 def test_no_free_subnet() -> None:
     with pytest.raises(HostUnfit, match="address range"):
-        libvirt.choose_subnet("0123abcd", ["192.168.0.0/16"])
+        libvirt.choose_subnet("0123abcd", ["192.168.0.0/16", "172.16.0.0/12", "10.0.0.0/8"])
+
+
+@pytest.mark.parametrize(
+    ("taken", "within"),
+    [
+        # OpenVPN's redirect-gateway def1: libnetwork#779.
+        (["0.0.0.0/1", "128.0.0.0/1", "10.8.0.0/24"], "192.168.0.0/16"),
+        (["0.0.0.0/0", "192.0.0.0/4"], "192.168.0.0/16"),
+        (["192.168.0.0/16"], "172.16.0.0/12"),
+        (["192.168.0.0/16", "172.16.0.0/12"], "10.0.0.0/8"),
+    ],
+)
+def test_wide_routes_take_no_range_and_others_are_tried(taken: list[str], within: str) -> None:
+    for testbed_id in ("0123abcd", "ffffffff", "00000000"):
+        subnet = libvirt.choose_subnet(testbed_id, taken)
+        assert subnet.prefixlen == 24
+        assert subnet.subnet_of(ipaddress.IPv4Network(within))
 
 
 def test_the_network_gives_each_mac_its_address() -> None:

@@ -956,3 +956,20 @@ def test_psutil_missing_fails_the_trial_and_says_so(monkeypatch: pytest.MonkeyPa
 def test_a_namespace_that_is_not_there_is_an_error() -> None:
     with pytest.raises(OSError):
         probe.enter_network("/run/netns/rtlab-none")
+
+
+def test_each_byte_is_counted_at_the_bottom_disk_only(tmp_path: Path) -> None:
+    """Two disks under an md array, one of them also under LVM; a partition; a loop device."""
+    rows = {"sda": 100, "sda1": 100, "sdb": 100, "md0": 200, "dm-0": 200, "nvme0n1": 7, "loop0": 50, "zram0": 3}
+    for disk in rows.keys() - {"sda1"}:
+        (tmp_path / "block" / disk / "slaves").mkdir(parents=True)
+    (tmp_path / "block/md0/slaves/sda").touch()
+    (tmp_path / "block/md0/slaves/sdb").touch()
+    (tmp_path / "block/dm-0/slaves/md0").touch()
+    # Linux, admin-guide/iostats.rst: major, minor, name, reads, merged, sectors read, ms, writes, merged, sectors.
+    stats = tmp_path / "diskstats"
+    stats.write_text("".join(f"   8  0 {name} 1 2 {n} 4 5 6 {2 * n} 8 9 10 11\n" for name, n in rows.items()))
+
+    found = probe.diskstats(str(stats), str(tmp_path / "block"))
+
+    assert found == {"read_bytes": 207 * 512, "written_bytes": 414 * 512}

@@ -206,15 +206,29 @@ def test_daemon_json_is_made_where_there_is_none(bench: Bench) -> None:
     assert "restart" not in calls
 
 
-def test_daemon_json_that_is_no_json_is_left_alone(bench: Bench) -> None:
+@pytest.mark.parametrize("text", ['["not", "an", "object"]', '{"live-restore": true,}', "true", "live-restore: true"])
+def test_daemon_json_that_is_no_json_is_left_alone(bench: Bench, text: str) -> None:
     bench.stand_in("systemctl", SYSTEMCTL % 0)
     file = bench.folder / "daemon.json"
-    file.write_text('["not", "an", "object"]')
+    file.write_text(text)
 
     said = merge(bench, file, {"runsc": {"path": "/usr/bin/runsc"}})
 
-    assert "is not a JSON object" in said
-    assert file.read_text() == '["not", "an", "object"]'
+    assert "is not a JSON object" in said and "Mend or remove it" in said
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("text", "theirs"), [('\ufeff{"live-restore": true}\n', {"live-restore": True}), (" \n\t\n", {}), ("\ufeff", {})]
+)
+def test_a_mark_in_front_and_blanks_mean_nothing(bench: Bench, text: str, theirs: dict[str, Any]) -> None:
+    bench.stand_in("systemctl", SYSTEMCTL % 0)
+    file = bench.folder / "daemon.json"
+    file.write_text(text, encoding="utf-8")
+
+    merge(bench, file, {"runsc": {"path": "/usr/bin/runsc"}})
+
+    assert json.loads(file.read_text()) == {**theirs, "runtimes": {"runsc": {"path": "/usr/bin/runsc"}}}
 
 
 def test_daemon_json_that_docker_refuses_is_put_back(bench: Bench) -> None:

@@ -151,8 +151,12 @@ def _install(
         atomic.make_folder((extra / name).parent)
         atomic.write_bytes(extra / name, content.encode(), mode)
     # From this machine's mirror; the box itself then names the public servers only.
-    sources = work / "sources.list"
-    atomic.write_bytes(sources, apt_sources.one_line_style(apt_sources.of_this_machine(suite), suite).encode(), 0o600)
+    chosen = apt_sources.choose(suite)
+    if chosen.note:
+        notify(Event(stage="box", message=chosen.note))
+    # No suffix: by its content mmdebstrap knows lines from stanzas.
+    sources = work / "sources"
+    atomic.write_bytes(sources, apt_sources.text(chosen.sources).encode(), 0o600)
     packages = (*PACKAGES, *settings.get("packages", ()))
     chatter = work / "mmdebstrap.log"
     argv = [
@@ -176,7 +180,7 @@ def _install(
         result = run(argv, timeout_s=TIMEOUT_S, log=log)
     text = chatter.read_text(errors="replace") if chatter.exists() else result.tail(40)
     if not result.ok:
-        _explain(suite, result.exit_status, text, log)
+        _explain(suite, chosen, result.exit_status, text, log)
     notify(Event(stage="box", message="Setting the system up", fraction=0.9))
     for unit_argv in (("enable", *overlay.ENABLED_UNITS), ("mask", *overlay.MASKED_UNITS)):
         run_checked(("chroot", str(root), "systemctl", *unit_argv), timeout_s=120, doing="choose the services", log=log)
@@ -193,8 +197,9 @@ def forget_identity(root: Path, suite: str) -> None:
     """
     with inside.Disk(root) as disk:
         if apt_sources.public(suite):
-            disk.remove("etc/apt/sources.list.d/*sources.list")
-            public = apt_sources.one_line_style(apt_sources.public(suite), suite)
+            for pattern in ("*sources.list", "0000sources.sources"):
+                disk.remove(f"etc/apt/sources.list.d/{pattern}")
+            public = apt_sources.text(apt_sources.public(suite))
             disk.write("etc/apt/sources.list", public.encode())
         for pattern in FORGOTTEN:
             disk.remove(pattern)
@@ -262,19 +267,19 @@ def _mbr() -> Path | None:
     return next((Path(p) for p in MBR if Path(p).is_file()), None)
 
 
-def _explain(suite: str, exit_status: int | None, text: str, log: Path) -> None:
+def _explain(suite: str, chosen: apt_sources.Choice, exit_status: int | None, text: str, log: Path) -> None:
     tail = "\n".join(text.rstrip().splitlines()[-8:])
     if any(mark in text for mark in ("NO_PUBKEY", "BADSIG", "EXPKEYSIG", "is not signed", "couldn't be verified")):
         raise Unsafe(
             f"The package lists for {suite} are not signed by a key that this machine trusts.\n{tail}",
-            remedy="Update the keyring (sudo apt-get install debian-archive-keyring); see that the mirror is intact.",
+            remedy=apt_sources.explain(chosen, text) + " See that the mirror is intact.",
         )
     if "No space left on device" in text:
         raise HostUnfit(f"The disk became full while {suite} was installed.", remedy="Free some space and try again.")
     if "Unable to fetch" in text or "Failed to fetch" in text or "Could not resolve" in text:
         raise CommandFailed(
             f"The packages of {suite} cannot be fetched.\n{tail}",
-            remedy="See that `sudo apt-get update` works on this machine: the same servers are used.",
+            remedy=apt_sources.explain(chosen, text),
             argv=("mmdebstrap",),
             exit_status=exit_status,
             output_tail=tail,

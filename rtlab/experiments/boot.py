@@ -103,7 +103,16 @@ class Boot:
         found: list[Observation] = []
         for metric in self.metrics:
             driver, phase = self._source(metric, parameters)
-            values = _phases(raw, driver, phase, int(parameters[_COUNTS[driver]]))
+            try:
+                values = _phases(raw, driver, phase, int(parameters[_COUNTS[driver]]))
+            except ParseError as error:
+                # Another phase, or another way to start, says nothing against the primary metric's own times.
+                if metric.primary:
+                    raise
+                found.append(
+                    Observation(trial=raw.record.trial, metric=metric.name, value=None, unit="s", note=error.message)
+                )
+                continue
             # In the default design the first start of a trial is cold: its own metric, never pooled.
             cold_apart = driver == "socket" and metric.name in ("first_page_s", "cold_first_page_s")
             if cold_apart:

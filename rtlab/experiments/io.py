@@ -188,7 +188,7 @@ class Io:
         units = {metric.name: metric.unit for metric in self.metrics}
         found = []
         for name, rate, value in values:
-            note = "too fast to tell" if rate.censored else "not taken" if value is None else label
+            note = "too fast to tell" if rate.censored else (rate.fault or "not taken") if value is None else label
             found.append(Observation(trial=raw.record.trial, metric=name, value=value, unit=units[name], note=note))
         return tuple(found)
 

@@ -115,17 +115,27 @@ class Memory:
         if not isinstance(steps, list) or [s.get("containers") for s in steps if isinstance(s, Mapping)] != wanted:
             raise ParseError(f"The probe's measured.density.steps are not readings at {wanted} containers.")
         slopes: dict[str, float | None] = dict.fromkeys((*_METERS, "container_available_bytes"))
+        faults: dict[str, ParseError] = {}
         fixed: float | None = None
         if steps:
             counts = [counters.number(step, "containers") for step in steps]
             for name, key in (*_METERS.items(), ("container_available_bytes", _FALL)):
                 values = [step.get(key) for step in steps]
                 if None not in values:
-                    slope, intercept = line(counts, [counters.number(step, key) for step in steps])
+                    try:
+                        slope, intercept = line(counts, [counters.number(step, key) for step in steps])
+                    except ParseError as error:
+                        # One meter at fault says nothing against the others; PSS is what a verdict is given on.
+                        if key == "pss_bytes":
+                            raise
+                        faults[name] = error
+                        continue
                     slopes[name] = slope
                     fixed = intercept if key == "pss_bytes" else fixed
 
         def value(metric: Metric) -> float | None:
+            if metric.name in faults:
+                raise faults[metric.name]
             if metric.name in slopes:
                 return slopes[metric.name]
             if metric.name == "fixed_pss_bytes":

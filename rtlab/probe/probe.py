@@ -316,15 +316,24 @@ def temperatures():
     return found
 
 
-def diskstats():
-    """Bytes read and written by whole disks since boot."""
+def has_slaves(disk):
+    """Whether a block device lies on others (md, dm, bcache, multipath): what goes through it is counted there, too."""
+    try:
+        return bool(os.listdir(disk + "/slaves"))
+    except OSError:
+        return False
+
+
+def diskstats(stats="/proc/diskstats", block="/sys/block"):
+    """Bytes read and written by the bottom disks since boot: each byte is counted once."""
     totals = {"read_bytes": 0, "written_bytes": 0}
-    for line in read("/proc/diskstats").splitlines():
+    for line in read(stats).splitlines():
         words = line.split()
         if (
             len(words) > 9
-            and os.path.isdir("/sys/block/" + words[2])
-            and not words[2].startswith(("loop", "ram", "dm-"))
+            and os.path.isdir(block + "/" + words[2])
+            and not words[2].startswith(("loop", "ram", "zram"))
+            and not has_slaves(block + "/" + words[2])
         ):
             totals["read_bytes"] += int(words[5]) * 512
             totals["written_bytes"] += int(words[9]) * 512
@@ -1783,7 +1792,7 @@ def daemon_settings(pid):
     words = re.sub("(^|\0)(--config-file)=", "\\1\\2\0", read("/proc/%s/cmdline" % pid)).split("\0")
     named = [after for word, after in zip(words, words[1:]) if word == "--config-file"]
     try:
-        found = json.loads(read(named[0] if named else "/etc/docker/daemon.json"))
+        found = json.loads(read(named[0] if named else "/etc/docker/daemon.json").lstrip("\ufeff"))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -130,6 +130,16 @@ def _belongs(name: str, testbed_id: str) -> bool:
     return match is not None and match[1] == testbed_id
 
 
+# Where the machines' /24 networks are looked for, in this order: first address, how many. Private (RFC 1918); Docker's
+# own defaults (172.17-19) and what routers at home use are left out.
+RANGES = (
+    (ipaddress.IPv4Address("192.168.124.0"), 128),
+    (ipaddress.IPv4Address("172.20.0.0"), 12 * 256),
+    (ipaddress.IPv4Address("10.124.0.0"), 128 * 256),
+)
+WIDEST = 8
+
+
 # --------------------------------------------------------------------------- making
 
 
@@ -145,17 +155,23 @@ class Host:
 def choose_subnet(testbed_id: str, taken: Iterable[str]) -> ipaddress.IPv4Network:
     """A /24 that overlaps nothing that this machine routes already; the same id prefers the same one.
 
+    A route wider than WIDEST is no network that somebody lives in: VPNs send everything through 0.0.0.0/1 and
+    128.0.0.0/1, and a range of our own is the narrower route beside these.
+
     Raises:
         HostUnfit: all are taken.
     """
-    in_use = [ipaddress.ip_network(t, strict=False) for t in taken]
+    networks = (ipaddress.ip_network(t, strict=False) for t in taken)
+    in_use = [n for n in networks if n.version == 4 and n.prefixlen >= WIDEST]
     start = int(testbed_id, 16)
-    for step in range(128):
-        subnet = ipaddress.IPv4Network((0xC0A80000 | (124 + (start + step) % 128) << 8, 24))  # 192.168.124-251.0
-        if not any(subnet.overlaps(other) for other in in_use if other.version == 4):
-            return subnet
+    for low, count in RANGES:
+        for step in range(count):
+            subnet = ipaddress.IPv4Network((int(low) + ((start + step) % count << 8), 24))
+            if not any(subnet.overlaps(other) for other in in_use):
+                return subnet
     raise HostUnfit(
-        "No free address range is left for the machines: this machine has routes into all of 192.168.124-251.",
+        "No free address range is left for the machines: this machine has routes into all of 192.168.124-251, "
+        "172.20-31 and 10.124-251.",
         remedy="`rtlab teardown` of other testbeds frees theirs; `ip route` shows what is in use.",
     )
 

@@ -396,7 +396,7 @@ def level() -> Level:
     """What this machine is."""
     program = engine.find("systemd-detect-virt")
     said = run((program, "--vm"), timeout_s=10).text().strip() if program else ""
-    return virtualization.level(Path("/proc/cpuinfo").read_text(errors="replace"), said)
+    return virtualization.this_machine(said).level
 
 
 def machine_of(private: Engine, programs: Programs, data: Path) -> Machine:

@@ -20,7 +20,7 @@ from typing import Any
 from rtlab import shell, virtualization
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
-from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
+from rtlab.model import Event, Machine, Notify, Shell, Testbed
 from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Resource
 from rtlab.ssh import SSHShell
@@ -58,8 +58,10 @@ class StaticProvider:
                         f"{machine.user} is not root on {name} and `sudo -n` does not work: {sudo.tail(2)}",
                         remedy=f"Let {machine.user} use sudo there without a password, or log in as root.",
                     )
-                level = _level(connection)
-            machines.append(replace(machine, level=level))
+                identity = _identity(connection, machine.python)
+            if identity.conflict:
+                notify(Event(stage="machines", message=identity.conflict, machine=name))
+            machines.append(replace(machine, level=identity.level))
         return Testbed(
             id=testbed_id,
             provider=self.name,
@@ -162,11 +164,18 @@ def set_clock(machine: Machine) -> None:
         connection.run(("date", "--utc", f"--set=@{time.time():.3f}"), timeout_s=ANSWER_TIMEOUT_S)
 
 
-def _level(connection: SSHShell) -> Level:
-    """What the machine says it is; without systemd only its CPU says it."""
-    cpuinfo = connection.run(("cat", "/proc/cpuinfo"), timeout_s=ANSWER_TIMEOUT_S, root=False).text()
-    detected = connection.run(("systemd-detect-virt", "--vm"), timeout_s=ANSWER_TIMEOUT_S, root=False)
-    return virtualization.level(cpuinfo, detected.text().strip())
+def _identity(connection: SSHShell, python: str) -> virtualization.Identity:
+    """What the machine says it is."""
+
+    def said(*argv: str) -> str:
+        return connection.run(argv, timeout_s=ANSWER_TIMEOUT_S, root=False).text()
+
+    return virtualization.identify(
+        said("cat", "/proc/cpuinfo"),
+        said("systemd-detect-virt", "--vm").strip(),
+        virtualization.signatures_in(said(python, "-c", virtualization.cpuid_program())),
+        " ".join(said("cat", "/sys/class/dmi/id/sys_vendor", "/sys/class/dmi/id/product_name").split("\n")).strip(),
+    )
 
 
 def read_inventory(path: Path | None) -> dict[str, Mapping[str, Any]]:

@@ -505,7 +505,7 @@ def _free_port() -> int:
 
 def _seed(node: Node, client: keys.KeyPair, testbed_id: str, suite: str, name_server: str) -> seed.Seed:
     debian = apt_sources.CODENAMES[suite][0] == "debian"
-    sources = apt_sources.of_this_machine(suite) if debian else ()
+    sources = apt_sources.of_this_machine(suite, elsewhere=True) if debian else ()
     encrypted = any(s.uri.startswith("https") for s in sources)
     return seed.Seed(
         hostname=node.name,
@@ -513,7 +513,7 @@ def _seed(node: Node, client: keys.KeyPair, testbed_id: str, suite: str, name_se
         host_key=node.host_key,
         authorized_key=client.public,
         name_server=name_server,
-        sources_list=apt_sources.one_line_style(sources, suite),
+        sources_list=apt_sources.text(sources),
         apt_conf=apt_sources.proxy_of_this_machine(),
         ca_certificates=apt_sources.local_authorities() if encrypted else "",
     )

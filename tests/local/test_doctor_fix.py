@@ -75,8 +75,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if suite not in SUITES:
         pytest.skip("needs a Debian 12 or 13 host")
     folder = tmp_path_factory.mktemp("fresh")
-    sources = folder / "sources.list"
-    sources.write_text(apt_sources.one_line_style(apt_sources.of_this_machine(suite), suite))
+    sources = folder / "sources"
+    sources.write_text(apt_sources.text(apt_sources.of_this_machine(suite)))
     subprocess.run(
         [
             "mmdebstrap",

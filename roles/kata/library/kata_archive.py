@@ -14,6 +14,7 @@ import shutil
 import stat
 import struct
 import subprocess
+import sys
 import tarfile
 import tempfile
 import threading
@@ -94,6 +95,10 @@ def require_digest(archive, sha256):
         raise Refused("its SHA-256 is %s, not %s: it is not the pinned archive. It was not opened" % (found, sha256))
 
 
+# lzma.open raises EOFError where the end is missing, which tarfile alone would not see.
+WITHOUT_XZ = "import lzma, shutil, sys; shutil.copyfileobj(lzma.open(sys.stdin.buffer), sys.stdout.buffer)"
+
+
 class Members(object):
     """A context: the members of an archive, one after the other, as a stream.
 
@@ -115,9 +120,10 @@ class Members(object):
         if program is None:
             raise Refused("it is neither .tar.xz nor .tar.zst")
         self.errors = tempfile.TemporaryFile()
-        self.process = subprocess.Popen(
-            [program, "-dc"], stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.PIPE
-        )
+        argv = [program, "-dc"]
+        if program == "xz" and shutil.which("xz") is None:
+            argv = [sys.executable, "-c", WITHOUT_XZ]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self.errors, stdin=subprocess.PIPE)
         self.feeder = threading.Thread(target=self._feed)
         self.feeder.daemon = True
         self.feeder.start()
