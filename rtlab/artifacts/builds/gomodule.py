@@ -81,8 +81,8 @@ def _make(build: GoModule, go: toolchain.Choice, scratch: Path, programs: Path, 
         shutil.copyfile(source / build.go_mod, source / "go.mod")
         shutil.copyfile((source / build.go_mod).with_suffix(".sum"), source / "go.sum")
     for module in build.dropped_replaces:
-        argv = (program, "mod", "edit", f"-dropreplace={module}")
-        _checked(run(argv, timeout_s=60, env=environment, cwd=source, log=log), build, "edit its go.mod", log)
+        edit = (program, "mod", "edit", f"-dropreplace={module}")
+        _checked(run(edit, timeout_s=60, env=environment, cwd=source, log=log), build, "edit the go.mod", log)
     for number, (name, package) in enumerate(build.programs.items()):
         notify(
             Event(

@@ -10,7 +10,7 @@ import hashlib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 _CHUNK = 1 << 20
 
@@ -32,7 +32,7 @@ def of_zip(file: Path) -> str:
     return of_digests(digests)
 
 
-def sha256_of(content: BinaryIO | zipfile.ZipExtFile) -> str:
+def sha256_of(content: IO[bytes]) -> str:
     """SHA-256 of what is left to read, hex."""
     digest = hashlib.sha256()
     while chunk := content.read(_CHUNK):
