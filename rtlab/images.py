@@ -18,19 +18,17 @@ import re
 import shutil
 import tarfile
 import tempfile
-import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from rtlab import apt_sources, atomic, cache
-from rtlab.errors import CommandFailed, HostUnfit, Locked, StoreError, UsageError
+from rtlab.errors import CommandFailed, HostUnfit, StoreError, UsageError
 from rtlab.model import Event, Notify, ignore_events
 from rtlab.shell import run
-from rtlab.state import hold_lock
+from rtlab.state import wait_for_lock
 
 Role = Literal["httpd", "tools"]
 ROLES: tuple[Role, ...] = ("httpd", "tools")
@@ -174,7 +172,7 @@ def build(role: str, *, suite: str = "", notify: Notify = ignore_events) -> Imag
     known: Role = "httpd" if role == "httpd" else "tools"
     folder = cache.folder("images")
     stem = f"{known}-{suite}-{recipe_key(known, suite)[:16]}"
-    with _held(folder / f"{stem}.lock", f"building the {known} image"):
+    with wait_for_lock(folder / f"{stem}.lock", f"building the {known} image", timeout_s=TIMEOUT_S):
         cached = _cached(folder, stem, known, suite)
         if cached is not None:
             return cached
@@ -405,23 +403,6 @@ def _link(name: str, target: str) -> tarfile.TarInfo:
 
 
 # --------------------------------------------------------------------------- the cache
-
-
-@contextmanager
-def _held(file: Path, purpose: str) -> Iterator[None]:
-    """Wait for another rtlab that is making the same image, then hold the lock."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while True:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(hold_lock(file, purpose))
-            except Locked:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-                continue
-            yield
-            return
 
 
 def _cached(folder: Path, stem: str, role: Role, suite: str) -> ImageArchive | None:

@@ -18,8 +18,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -200,6 +200,32 @@ def hold_lock(file: Path, purpose: str) -> Iterator[None]:
             os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def wait_for_lock(
+    file: Path, purpose: str, *, timeout_s: float, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Like ``hold_lock``, but wait for another holder to end, at most ``timeout_s``; then Locked.
+
+    Args:
+        on_wait: Called once when there is something to wait for.
+    """
+    deadline, waited = time.monotonic() + timeout_s, False
+    while True:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(hold_lock(file, purpose))
+            except Locked:
+                if time.monotonic() > deadline:
+                    raise
+                if not waited:
+                    waited = True
+                    on_wait()
+                time.sleep(0.2)
+                continue
+            yield
+            return
 
 
 def testbed_to_json(testbed: Testbed) -> dict[str, Any]:

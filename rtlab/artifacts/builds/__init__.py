@@ -1,0 +1,74 @@
+"""Builds: obtainable versions of engines' and runtimes' programs, as data, and how each is obtained."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache as remember
+from pathlib import Path
+
+from rtlab.artifacts.builds import archive, crate, gomodule, reading
+from rtlab.artifacts.builds.keeping import Obtained
+from rtlab.artifacts.builds.kinds import Build, Crate, Distribution, GoModule, Release, UserFile, title
+from rtlab.errors import ConfigError, UsageError
+from rtlab.model import Notify, ignore_events
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "Build",
+    "Crate",
+    "Distribution",
+    "GoModule",
+    "Obtained",
+    "Release",
+    "UserFile",
+    "names",
+    "obtain",
+    "pinned",
+    "title",
+]
+
+PINS = Path(__file__).with_name("pins.toml")
+
+
+def obtain(build: Build, notify: Notify = ignore_events) -> Obtained:
+    """The programs of a build as files of this machine, verified: from the cache at once, or fetched and made now.
+
+    Raises:
+        HostUnfit: this machine lacks what making it needs; the remedy names the packages.
+        Unsafe: what was fetched is not what was pinned; both digests are named.
+        CommandFailed: a server did not answer, or a compiler failed; the log is named.
+        Locked: another rtlab has been building the same for two hours.
+    """
+    if isinstance(build, GoModule):
+        return gomodule.obtain(build, notify)
+    if isinstance(build, Crate):
+        return crate.obtain(build, notify)
+    if isinstance(build, Distribution):
+        return archive.installed(build)
+    return archive.obtain(build, notify)
+
+
+@remember
+def _all_pinned() -> dict[str, Build]:
+    try:
+        data = tomllib.loads(PINS.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{PINS}: {error}.", remedy="Install rtlab again: its pins are part of it.") from error
+    return reading.builds(data["builds"], f"{PINS}: builds")
+
+
+def names() -> tuple[str, ...]:
+    """The builds that rtlab pins itself."""
+    return tuple(_all_pinned())
+
+
+def pinned(name: str) -> Build:
+    """The build that rtlab pins under that name: ``runc``, ``gvisor``, ``containerd``, ``moby`` …"""
+    found = _all_pinned().get(name)
+    if found is None:
+        raise UsageError(f"rtlab pins no build called {name[:60]!r}.", remedy=f"It pins: {', '.join(names())}.")
+    return found
