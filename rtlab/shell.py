@@ -45,35 +45,25 @@ def run(
         CommandFailed: the program cannot be started (not installed, not executable).
     """
     started_at, begin = now(), time.monotonic()
-    try:
-        process = subprocess.Popen(
-            list(argv),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            cwd=cwd,
-            env={**os.environ, **env} if env is not None else None,
-        )
-    except OSError as error:
-        raise CommandFailed(
-            f"Cannot run {argv[0]}: {error.strerror}.",
-            remedy="`rtlab doctor` says what is missing and how to install it.",
-            argv=argv,
-        ) from error
-    collectors = [_Collector(process.stdout), _Collector(process.stderr)]
+    process: subprocess.Popen[bytes] | None = None
+    collectors: list[_Collector] = []
     timed_out = False
     try:
+        # Started inside: an interruption right after it must end the program, too.
+        process = _start(argv, env, cwd)
+        assert process.stdin is not None
+        collectors = [_Collector(process.stdout), _Collector(process.stderr)]
         with contextlib.suppress(BrokenPipeError):
-            assert process.stdin is not None
             process.stdin.write(stdin)
             process.stdin.close()
         process.wait(timeout_s)
     except subprocess.TimeoutExpired:
         timed_out = True
+        assert process is not None
         end_group(process)
     except BaseException:
-        end_group(process)
+        if process is not None:
+            end_group(process)
         raise
     for collector in collectors:
         # A daemon started by the program may keep the pipe open for ever: do not wait for it.
@@ -90,6 +80,25 @@ def run(
     if log is not None:
         append_to_log(log, result)
     return result
+
+
+def _start(argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            cwd=cwd,
+            env={**os.environ, **env} if env is not None else None,
+        )
+    except OSError as error:
+        raise CommandFailed(
+            f"Cannot run {argv[0]}: {error.strerror}.",
+            remedy="`rtlab doctor` says what is missing and how to install it.",
+            argv=argv,
+        ) from error
 
 
 def run_checked(

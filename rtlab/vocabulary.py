@@ -51,6 +51,8 @@ KEYS = frozenset(
     Unevictable unit until uplinks uptime_s url used user value variants vendor verb verdict Version version
     virtualbox_version virtualization VmallocChunk VmallocTotal VmallocUsed vmm_holds_kvm waited_s where window_s work
     work_cpu_s work_mb Writeback WritebackTmp written_bytes Zswap Zswapped
+    binary_is_script entry gvisor installed_sha256 kata kvm_held_by parts platform running runc runtime_sha256
+    shim_sha256 wanted_sha256 crun youki
     """.split()  # noqa: SIM905 (a list would be 460 lines)
 )
 # What stands in values: kinds of a timeline's points, programs of a container.

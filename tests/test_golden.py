@@ -194,7 +194,7 @@ DAMAGES: dict[str, list[Damage]] = {
 # By number: those that concern other metrics than the primary one, which keeps its values.
 SECONDARY: dict[str, set[int]] = {
     "boot": {2, 7, 8, 9},
-    "cpu": {1, 2, 6, 8},
+    "cpu": {1, 2, 3, 4, 6, 7, 8, 9},
     "memory": {4, 5},
     "network": {3, 4, 5, 6},
 }
