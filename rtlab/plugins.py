@@ -1,6 +1,7 @@
-"""Finds the plug-ins: one module each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
+"""Finds the plug-ins: one folder or module each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
 
-A module is a plug-in when it defines EXPERIMENT, RUNTIME or PROVIDER. Nothing has to be registered.
+A module is a plug-in when it defines EXPERIMENT, RUNTIME or PROVIDER, a folder when its module ``experiment``,
+``runtime`` or ``provider`` does. Nothing has to be registered.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
@@ -25,7 +27,10 @@ def _all(kind: Kind) -> dict[str, Any]:
     package = importlib.import_module(f"rtlab.{kind}")
     found: dict[str, Any] = {}
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        module = importlib.import_module(f"rtlab.{kind}.{module_info.name}")
+        name = f"rtlab.{kind}.{module_info.name}"
+        if module_info.ispkg and importlib.util.find_spec(f"{name}.{kind[:-1]}"):
+            name = f"{name}.{kind[:-1]}"
+        module = importlib.import_module(name)
         plugin = getattr(module, _ATTRIBUTE[kind], None)
         if plugin is None:
             continue
