@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import calibration, content, facts, like, plan, plugins, probe_client, stats, store
+from rtlab import calibration, content, like, plan, plugins, probe_client, stats, store
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -37,7 +37,7 @@ from rtlab.pace import Pace, elapsed_s
 from rtlab.providers import Provider
 from rtlab.state import StateFolder, now
 from rtlab.stats.missing import numbered
-from rtlab.store import Campaign
+from rtlab.store import Campaign, facts
 from rtlab.units import MIB, format_bytes, format_duration, format_number, from_base
 
 # Repeated blocks may add this share of the planned ones, rounded up (measurement.md §3).

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from rtlab import facts
 from rtlab.errors import RtlabError
 from rtlab.model import Json, Verdict
 from rtlab.report import Report
 from rtlab.stats import Change, compare_campaigns
 from rtlab.stats.analysis import shared
+from rtlab.store import facts
 
 # Exit statuses of `rtlab compare`, for CI.
 NOT_SLOWER, SLOWER, UNCLEAR, INCOMPARABLE = 0, 10, 11, 12

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import rtlab
-from rtlab import facts, plan, plugins
+from rtlab import plan, plugins
 from rtlab.config import TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Json, Testbed
-from rtlab.store import Campaign
+from rtlab.store import Campaign, facts
 from rtlab.text import clean
 
 # Details of a testbed that are settings of `up`, as they are called there.

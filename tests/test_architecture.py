@@ -30,7 +30,7 @@ LEVELS = {
     "rtlab.plots": 2,
     "rtlab.paper": 2,
     "rtlab.ages": 2,
-    "rtlab.facts": 2,
+    "rtlab.store.facts": 2,
     "rtlab.redaction": 2,
     "rtlab.vocabulary": 2,
     "rtlab.simulation": 2,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtlab import facts
+from rtlab.store import facts
 
 BASE = {
     "kernel": "6.1.0",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import ages, facts, paper, plugins, store, tables
+from rtlab import ages, paper, plugins, store, tables
 from rtlab.errors import ParseError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -28,7 +28,7 @@ from rtlab.report.containers import Containers
 from rtlab.report.model import Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
-from rtlab.store import Campaign
+from rtlab.store import Campaign, facts
 from rtlab.text import clean
 
 UNKNOWN = "not known"

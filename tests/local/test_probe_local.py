@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, facts, images, plugins, probe_client, profile
+from rtlab import engine, images, plugins, probe_client, profile
 from rtlab.config import TestbedSettings
 from rtlab.engine import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
@@ -27,6 +27,7 @@ from rtlab.providers.local import PROVIDER
 from rtlab.report.containers import Containers
 from rtlab.shell import LocalShell
 from rtlab.state import StateFolder
+from rtlab.store import facts
 from tests.conftest import make_record, make_spec, make_trial
 
 pytestmark = [
