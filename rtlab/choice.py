@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rtlab import cache, checks, host, profile
+from rtlab import checks, host
+from rtlab.artifacts import cache, profile
 from rtlab.checks import Check
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit

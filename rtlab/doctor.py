@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import cache, checks, choice, content, host, shell, state
+from rtlab import checks, choice, content, host, shell, state
+from rtlab.artifacts import cache
 from rtlab.checks import Check
 from rtlab.choice import Choice
 from rtlab.config import TestbedSettings

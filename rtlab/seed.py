@@ -1,7 +1,7 @@
 """The seed of a machine: a small CD image that gives it its identity at the first boot.
 
 One image serves both kinds of box: NoCloud files (``user-data``, ``meta-data``) for cloud images, and plain files
-in ``rtlab/`` for the boxes that rtlab installs itself (read by ``rtlab-seed``, see ``rtlab.box.overlay``).
+in ``rtlab/`` for the boxes that rtlab installs itself (read by ``rtlab-seed``, see ``rtlab.artifacts.box.overlay``).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import apt_sources
-from rtlab.apt_sources import Source
+from rtlab.artifacts import apt_sources
+from rtlab.artifacts.apt_sources import Source
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 DEBIAN = "deb http://mirror.example/debian bookworm main\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import apt_sources, box
-from rtlab.box import catalogue, mmdebstrap, overlay, packing
+from rtlab.artifacts import apt_sources, box
+from rtlab.artifacts.box import catalogue, mmdebstrap, overlay, packing
 from rtlab.errors import CommandFailed, ConfigError, HostUnfit, RtlabError, StoreError, Unsafe, UsageError
 from rtlab.model import Event, ignore_events
 from rtlab.units import GIB

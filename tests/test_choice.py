@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rtlab import choice, host, profile
+from rtlab import choice, host
+from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
 from rtlab.host import HostFacts

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import compatibility, profile
+from rtlab import compatibility
+from rtlab.artifacts import profile
 from rtlab.errors import HostUnfit
 
 

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from rtlab import download
+from rtlab.artifacts import download
 from rtlab.errors import CommandFailed, ConfigError, RtlabError, StoreError, Unsafe
 from rtlab.model import Event, ignore_events
 
@@ -97,7 +97,7 @@ def test_ctrl_c_in_a_download_leaves_no_part_of_it(tmp_path: Path, monkeypatch: 
     os.mkfifo(pipe)
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from rtlab import download\n"
+        "from rtlab.artifacts import download\n"
         "print('begun', flush=True)\n"
         "download.fetch(sys.argv[1], sys.argv[2], lambda event: None)\n"
     )

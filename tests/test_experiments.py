@@ -348,7 +348,7 @@ def test_papers_tables_have_their_cells() -> None:
 
 
 def test_the_page_is_the_image_builders_page() -> None:
-    from rtlab import images
+    from rtlab.artifacts import images
 
     assert images.PAGE_SHA256 == PAGE_SHA256
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import images
+from rtlab.artifacts import images
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import Notify
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab.box import inside, keeping, mmdebstrap
+from rtlab.artifacts.box import inside, keeping, mmdebstrap
 from rtlab.errors import Unsafe
 from rtlab.model import CommandResult, ignore_events
 

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from rtlab import compatibility, kata_release, profile
+from rtlab import compatibility, kata_release
+from rtlab.artifacts import profile
 from rtlab.errors import UsageError
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import atomic, plugins, profile, virtualization
+from rtlab import atomic, plugins, virtualization
+from rtlab.artifacts import profile
 from rtlab.engine import Programs
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.model import Machine, Testbed, ignore_events

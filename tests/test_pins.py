@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import pins
+from rtlab.artifacts import pins
+from rtlab.artifacts.profile import MissingPin
 from rtlab.errors import ConfigError, UsageError
-from rtlab.profile import MissingPin
 
 BOX = MissingPin(variable="box_sha256", of="https://cloud-images.ubuntu.com/bionic.img")
 KATA = MissingPin(variable="kata_sha256", of="/home/someone/kata-static-1.12.1-x86_64.tar.xz")

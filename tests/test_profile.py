@@ -1,4 +1,4 @@
-"""rtlab.profile: the three files of pins, what is missing in them, and what can be reached."""
+"""rtlab.artifacts.profile: the three files of pins, what is missing in them, and what can be reached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import plugins, profile
+from rtlab import plugins
+from rtlab.artifacts import profile
 from rtlab.errors import ConfigError, HostUnfit, UsageError
 
 if sys.version_info >= (3, 11):

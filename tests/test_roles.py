@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
-from rtlab import content, plugins, profile
+from rtlab import content, plugins
+from rtlab.artifacts import profile
 
 ROOT = content.root()
 ROLES = sorted(folder.name for folder in (ROOT / "roles").iterdir())

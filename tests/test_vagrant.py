@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import profile, virtualization
-from rtlab.box.catalogue import Box
+from rtlab import virtualization
+from rtlab.artifacts import profile
+from rtlab.artifacts.box.catalogue import Box
 from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
 from rtlab.model import Event, Level, ignore_events

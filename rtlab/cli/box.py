@@ -43,8 +43,8 @@ def build(
     """
     from typing import cast
 
-    from rtlab import box as boxes
-    from rtlab import profile as profiles
+    from rtlab.artifacts import box as boxes
+    from rtlab.artifacts import profile as profiles
     from rtlab.errors import UsageError
 
     recipe = None
@@ -73,7 +73,7 @@ def keep(
 
     The machine is halted. Host keys, machine-id, engine id and authorized keys do not go into the box.
     """
-    from rtlab import box as boxes
+    from rtlab.artifacts import box as boxes
     from rtlab.errors import UsageError
 
     state = settings.state_folder()

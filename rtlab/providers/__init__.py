@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass
 from typing import Protocol
 
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.model import Machine, Notify, Shell, Testbed
-from rtlab.profile import Profile
 from rtlab.state import StateFolder
 
 # python-vagrant warns on import where there is no Vagrant; rtlab says so itself, to whoever asks for its machines.

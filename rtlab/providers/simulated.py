@@ -14,10 +14,10 @@ from importlib import resources
 from pathlib import Path
 
 from rtlab import atomic, simulation
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Resource
 from rtlab.simulation.scenario import Place, Scenario, generator
 from rtlab.state import StateFolder, now

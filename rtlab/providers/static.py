@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import shell, virtualization
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import Event, Machine, Notify, Shell, Testbed
-from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Resource
 from rtlab.ssh import SSHShell
 from rtlab.state import StateFolder, now

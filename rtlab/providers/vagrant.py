@@ -22,13 +22,14 @@ from typing import Any, cast
 
 from vagrant import Vagrant
 
-from rtlab import apt_sources, atomic, box, content, keys, libvirtd, seed, virtualization
-from rtlab.box import catalogue
-from rtlab.box.catalogue import Box, at
+from rtlab import atomic, content, keys, libvirtd, seed, virtualization
+from rtlab.artifacts import apt_sources, box
+from rtlab.artifacts.box import catalogue
+from rtlab.artifacts.box.catalogue import Box, at
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Resource, libvirt, virtualbox
 from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
 from rtlab.shell import run

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import compatibility, content, images, kata_release, plugins, probe_client, profile
-from rtlab import pins as digests
+from rtlab import compatibility, content, kata_release, plugins, probe_client
+from rtlab.artifacts import images, profile
+from rtlab.artifacts import pins as digests
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
 from rtlab.playbook import apply
-from rtlab.profile import Profile
 from rtlab.providers import MachineStatus, Provider, Resource
 from rtlab.state import StateFolder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab.box import mmdebstrap
+from rtlab.artifacts.box import mmdebstrap
 
 pytestmark = [
     pytest.mark.local,
@@ -22,7 +22,7 @@ pytestmark = [
 BUILD = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from rtlab import box
+from rtlab.artifacts import box
 box.build("debian-12", "libvirt", disk_gb=4, notify=lambda event: print(event.message, flush=True))
 """
 

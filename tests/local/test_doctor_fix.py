@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import apt_sources, host
+from rtlab import host
+from rtlab.artifacts import apt_sources
 
 pytestmark = [
     pytest.mark.timeout(900),

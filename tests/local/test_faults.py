@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 
 from rtlab import bench
+from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import MachineUnreachable
 from rtlab.model import Outcome, Testbed, ignore_events
-from rtlab.profile import load as load_profile
 from rtlab.providers.static import PROVIDER
 from rtlab.state import StateFolder
 from rtlab.store import Campaign

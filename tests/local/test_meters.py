@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, images, plugins, profile
+from rtlab import engine, plugins
+from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
 from rtlab.model import Machine, ignore_events
 from rtlab.probe import probe as untyped

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import apt_sources, engine, images, profile
+from rtlab import engine
+from rtlab.artifacts import apt_sources, images, profile
 from rtlab.config import TestbedSettings
 from rtlab.engine import Engine
 from rtlab.model import Machine, Testbed, ignore_events
@@ -323,7 +324,7 @@ def test_an_ordinary_docker_beside_it_is_untouched(ordinary: Ordinary, testbed_i
 UP = """
 import sys
 from pathlib import Path
-from rtlab import profile
+from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.model import ignore_events
 from rtlab.providers.local import PROVIDER

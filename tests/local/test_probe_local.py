@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, images, plugins, probe_client, profile
+from rtlab import engine, plugins, probe_client
+from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
 from rtlab.engine import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events

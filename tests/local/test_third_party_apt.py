@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import apt_sources, images
+from rtlab.artifacts import apt_sources, images
 
 pytestmark = [
     pytest.mark.local,

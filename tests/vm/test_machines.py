@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import profile
+from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.model import Level, Machine, Testbed, ignore_events
 from rtlab.providers import libvirt

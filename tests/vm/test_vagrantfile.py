@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import box, content, profile
+from rtlab import content
+from rtlab.artifacts import box, profile
 from rtlab.errors import CommandFailed
 from rtlab.model import ignore_events
 from rtlab.providers import vagrant, virtualbox

@@ -6,7 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from rtlab import download
+from rtlab.artifacts import download
 from rtlab.artifacts.builds import keeping
 from rtlab.artifacts.builds.keeping import Obtained
 from rtlab.artifacts.builds.kinds import Distribution, Release, UserFile, title

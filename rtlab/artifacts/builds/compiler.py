@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtlab.download import digest_of
+from rtlab.artifacts.download import digest_of
 from rtlab.errors import HostUnfit
 from rtlab.shell import run
 

@@ -14,7 +14,7 @@ from rtlab.artifacts.builds.gomodule import without_servers
 from rtlab.artifacts.builds.keeping import STAGE, Obtained
 from rtlab.artifacts.builds.kinds import Crate, title
 from rtlab.artifacts.builds.toolchain import numbers
-from rtlab.download import digest_of
+from rtlab.artifacts.download import digest_of
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import Event, Notify
 from rtlab.shell import run

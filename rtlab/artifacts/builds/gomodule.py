@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, cache
+from rtlab import atomic
+from rtlab.artifacts import cache
 from rtlab.artifacts.builds import compiler, h1, keeping, toolchain
 from rtlab.artifacts.builds.keeping import STAGE, Obtained
 from rtlab.artifacts.builds.kinds import GoModule, title

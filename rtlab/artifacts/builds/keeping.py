@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, cache
+from rtlab import atomic
+from rtlab.artifacts import cache
 from rtlab.artifacts.builds.kinds import Build, kind_of, title
-from rtlab.download import digest_of
+from rtlab.artifacts.download import digest_of
 from rtlab.errors import StoreError
 from rtlab.model import Event, Notify
 from rtlab.state import wait_for_lock

@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from rtlab import atomic, cache
+from rtlab import atomic
+from rtlab.artifacts import cache
 from rtlab.artifacts.builds import h1
 from rtlab.artifacts.builds.keeping import STAGE
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, cache
-from rtlab.box.packing import Backend
+from rtlab import atomic
+from rtlab.artifacts import cache
+from rtlab.artifacts.box.packing import Backend
 from rtlab.errors import StoreError
 
 BOX_FILE = "rtlab.box"
@@ -29,7 +30,7 @@ class Box:
         metadata_path: The metadata.json to give to Vagrant.
         suite: ``debian-12`` …
         cached: It was there already.
-        provisioned: The roles were applied before it was kept (see ``rtlab.box.keep``).
+        provisioned: The roles were applied before it was kept (see ``rtlab.artifacts.box.keep``).
     """
 
     name: str

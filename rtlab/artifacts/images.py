@@ -24,7 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from rtlab import apt_sources, atomic, cache
+from rtlab import atomic
+from rtlab.artifacts import apt_sources, cache
 from rtlab.errors import CommandFailed, HostUnfit, StoreError, UsageError
 from rtlab.model import Event, Notify, ignore_events
 from rtlab.shell import run

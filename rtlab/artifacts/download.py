@@ -16,7 +16,7 @@ from http.client import HTTPMessage
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from rtlab import cache
+from rtlab.artifacts import cache
 from rtlab.errors import CommandFailed, ConfigError, StoreError, Unsafe
 from rtlab.model import Event, Notify
 from rtlab.units import format_bytes, format_duration

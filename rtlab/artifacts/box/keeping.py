@@ -7,7 +7,7 @@ import json
 import time
 from pathlib import Path
 
-from rtlab.box import mmdebstrap
+from rtlab.artifacts.box import mmdebstrap
 from rtlab.errors import CommandFailed, MachineUnreachable
 from rtlab.model import Event, Machine, Notify, Testbed
 from rtlab.providers import libvirt

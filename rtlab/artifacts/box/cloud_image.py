@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rtlab.box import packing
-from rtlab.download import fetch
+from rtlab.artifacts.box import packing
+from rtlab.artifacts.download import fetch
 from rtlab.errors import ConfigError, HostUnfit
 from rtlab.model import Event, Notify
 from rtlab.shell import run_checked

@@ -1,4 +1,4 @@
-"""Profiles: one TOML file of pins each, in ``rtlab/profiles/`` (versions, URLs, SHA-256). Data, not code."""
+"""Profiles: one TOML file of pins each, in ``rtlab/artifacts/profiles/`` (versions, URLs, SHA-256). Data, not code."""
 
 from __future__ import annotations
 

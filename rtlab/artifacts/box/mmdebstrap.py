@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from rtlab import apt_sources, atomic
-from rtlab.box import inside, overlay
+from rtlab import atomic
+from rtlab.artifacts import apt_sources
+from rtlab.artifacts.box import inside, overlay
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import Event, Notify
 from rtlab.shell import run, run_checked

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import cache, profile
-from rtlab.apt_sources import CODENAMES
-from rtlab.box import catalogue, cloud_image, keeping, mmdebstrap, packing
-from rtlab.box.catalogue import Box
-from rtlab.box.packing import Backend
+from rtlab.artifacts import cache, profile
+from rtlab.artifacts.apt_sources import CODENAMES
+from rtlab.artifacts.box import catalogue, cloud_image, keeping, mmdebstrap, packing
+from rtlab.artifacts.box.catalogue import Box
+from rtlab.artifacts.box.packing import Backend
 from rtlab.errors import UsageError
 from rtlab.model import Event, Machine, Notify, Testbed
 from rtlab.state import StateFolder, hold_lock

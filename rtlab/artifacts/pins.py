@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rtlab import atomic
+from rtlab.artifacts.profile import MissingPin
 from rtlab.errors import ConfigError, UsageError
-from rtlab.profile import MissingPin
 
 if sys.version_info >= (3, 11):
     import tomllib
