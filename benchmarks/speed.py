@@ -19,7 +19,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rtlab import plan, probe_client, simulation, store
+from rtlab import plan, simulation, store
+from rtlab.connection import client as probe_client
 from rtlab.model import CommandResult
 from rtlab.providers import simulated
 

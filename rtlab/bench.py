@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import calibration, content, like, plan, plugins, probe_client, stats, store
+from rtlab import calibration, content, like, plan, plugins, stats, store
+from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import checks, choice, content, host, shell, state
+from rtlab import checks, choice, content, host, state
 from rtlab.artifacts import cache
 from rtlab.checks import Check
 from rtlab.choice import Choice
 from rtlab.config import TestbedSettings
+from rtlab.connection import shell
+from rtlab.connection.playbook import PlaybookRun, apply
 from rtlab.errors import HostUnfit
 from rtlab.host import HostFacts
 from rtlab.model import Level, Machine, Notify, Testbed
-from rtlab.playbook import PlaybookRun, apply
 from rtlab.state import StateFolder
 
 # Downloading the packages of libvirt and Vagrant over a slow line.

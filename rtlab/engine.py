@@ -31,10 +31,10 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic
+from rtlab.connection.shell import run, run_checked
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import CommandResult
 from rtlab.providers import Resource
-from rtlab.shell import run, run_checked
 
 RUN = Path("/run")
 NETNS_FOLDER = Path("/run/netns")

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtlab import shell, virtualization
+from rtlab import virtualization
+from rtlab.connection import shell
 from rtlab.errors import CommandFailed
 
 # Debian keeps these off an ordinary user's PATH.

@@ -19,10 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rtlab import atomic, virtualization
+from rtlab.connection.shell import run, run_checked
 from rtlab.errors import HostUnfit
 from rtlab.model import Event, Notify
 from rtlab.providers import libvirt
-from rtlab.shell import run, run_checked
 
 RECORD = Path("/run/rtlab/libvirtd.json")
 # Name -> pid file that the daemon writes; virtlogd first, because libvirtd asks it for each machine's console log.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pycdlib
 
-from rtlab.keys import KeyPair
+from rtlab.connection.keys import KeyPair
 
 LABEL = "cidata"
 USER = "vagrant"

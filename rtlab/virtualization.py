@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rtlab import shell
+from rtlab.connection import shell
 from rtlab.errors import CommandFailed
 from rtlab.model import Level
 from rtlab.probe import cpuid

@@ -55,8 +55,8 @@ ORCHESTRATION = {
 }
 
 HOMES = {
-    "paramiko": {"rtlab.ssh", "rtlab.keys"},
-    "ansible_runner": {"rtlab.playbook"},
+    "paramiko": {"rtlab.connection.ssh", "rtlab.connection.keys"},
+    "ansible_runner": {"rtlab.connection.playbook"},
     "vagrant": {"rtlab.providers.vagrant"},
     "jinja2": {"rtlab.page"},
     "pycdlib": {"rtlab.seed"},

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import arrival, probe_client, report, store
+from rtlab import arrival, report, store
+from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed
 from rtlab.model import CommandResult, Outcome
 from tests.conftest import make_record, make_spec, make_testbed, make_trial

@@ -10,7 +10,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from rtlab import keys
+from rtlab.connection import keys
 
 
 def test_a_pair_is_one_that_paramiko_reads(tmp_path: Path) -> None:

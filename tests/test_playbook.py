@@ -1,4 +1,4 @@
-"""rtlab.playbook against real ansible-playbook runs on this very machine (connection local) and a closed SSH port."""
+"""rtlab.connection.playbook against real ansible-playbook runs on this very machine (connection local) and a closed SSH port."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import content, playbook
+from rtlab import content
+from rtlab.connection import playbook
 from rtlab.errors import MachineUnreachable, ProvisionFailed
 from rtlab.model import Event, Level, Machine, Testbed
 from rtlab.state import StateFolder

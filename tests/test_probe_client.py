@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rtlab import probe_client
+from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed, HostUnfit
 from rtlab.model import CommandResult, Machine, Outcome
 

@@ -7,7 +7,8 @@ import json
 
 import pycdlib
 
-from rtlab import keys, seed
+from rtlab import seed
+from rtlab.connection import keys
 
 HOST = keys.generate("node1")
 CLIENT = keys.generate("client")

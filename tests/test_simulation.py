@@ -124,7 +124,7 @@ def test_step_drift_and_machine_slow_times_and_lower_rates() -> None:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_answers_are_what_the_experiments_parse(name: str, design: Any) -> None:
     """Without noise each parsed value is the scenario's, as exactly as the tool prints it."""
-    from rtlab import probe_client
+    from rtlab.connection import client as probe_client
     from rtlab.model import CommandResult, RawOutput
     from tests.conftest import make_testbed
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from rtlab.shell import run
+from rtlab.connection.shell import run
 
 # Suite of rtlab -> (distribution, code name).
 CODENAMES: dict[str, tuple[str, str]] = {

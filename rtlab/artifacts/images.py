@@ -26,9 +26,9 @@ from typing import Any, Literal
 
 from rtlab import atomic
 from rtlab.artifacts import apt_sources, cache
+from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, StoreError, UsageError
 from rtlab.model import Event, Notify, ignore_events
-from rtlab.shell import run
 from rtlab.state import wait_for_lock
 
 Role = Literal["httpd", "tools"]

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from rtlab.connection.shell import run, run_checked
 from rtlab.errors import HostUnfit
 from rtlab.model import CommandResult
 from rtlab.providers import Resource
-from rtlab.shell import run, run_checked
 
 URI = "qemu:///system"
 # virsh waits for ever for a libvirtd that hangs.

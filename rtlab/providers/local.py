@@ -21,11 +21,11 @@ from rtlab import atomic, engine, plugins, virtualization
 from rtlab.artifacts import images
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
+from rtlab.connection.shell import LocalShell, run
 from rtlab.engine import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.providers import MachineStatus, Resource
-from rtlab.shell import LocalShell, run
 from rtlab.state import StateFolder, now
 
 MACHINE = "local"

@@ -22,18 +22,19 @@ from typing import Any, cast
 
 from vagrant import Vagrant
 
-from rtlab import atomic, content, keys, libvirtd, seed, virtualization
+from rtlab import atomic, content, libvirtd, seed, virtualization
 from rtlab.artifacts import apt_sources, box
 from rtlab.artifacts.box import catalogue
 from rtlab.artifacts.box.catalogue import Box, at
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
+from rtlab.connection import keys
+from rtlab.connection.shell import run
+from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.providers import MachineStatus, Resource, libvirt, virtualbox
 from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
-from rtlab.shell import run
-from rtlab.ssh import SSHShell
 from rtlab.state import StateFolder, now
 
 # A machine's first boot; an emulated one with all cores busy has been seen to take minutes.

@@ -14,14 +14,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import compatibility, content, kata_release, plugins, probe_client
+import rtlab
+from rtlab import compatibility, content, kata_release, plugins
 from rtlab.artifacts import images, profile
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
+from rtlab.connection import client as probe_client
+from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
-from rtlab.playbook import apply
 from rtlab.providers import MachineStatus, Provider, Resource
 from rtlab.state import StateFolder
 
@@ -249,7 +251,7 @@ def _given(settings: TestbedSettings) -> dict[str, str]:
 
 def probe_file() -> Path:
     """The probe's file in this installation."""
-    return Path(probe_client.__file__).parent / "probe" / "probe.py"
+    return Path(rtlab.__file__).parent / "probe" / "probe.py"
 
 
 def _stamp(machine: Machine, variables: Mapping[str, Any]) -> str:

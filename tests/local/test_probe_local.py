@@ -19,14 +19,15 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, plugins, probe_client
+from rtlab import engine, plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
+from rtlab.connection import client as probe_client
+from rtlab.connection.shell import LocalShell
 from rtlab.engine import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
 from rtlab.providers.local import PROVIDER
 from rtlab.report.containers import Containers
-from rtlab.shell import LocalShell
 from rtlab.state import StateFolder
 from rtlab.store import facts
 from tests.conftest import make_record, make_spec, make_trial

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import ssh
 from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
+from rtlab.connection import ssh
+from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
 from rtlab.model import Machine, ignore_events
 from rtlab.providers.static import PROVIDER, boot_id, read_inventory
-from rtlab.ssh import SSHShell
 from rtlab.state import StateFolder
 
 pytestmark = [

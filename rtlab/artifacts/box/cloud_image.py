@@ -9,9 +9,9 @@ from typing import Any
 
 from rtlab.artifacts.box import packing
 from rtlab.artifacts.download import fetch
+from rtlab.connection.shell import run_checked
 from rtlab.errors import ConfigError, HostUnfit
 from rtlab.model import Event, Notify
-from rtlab.shell import run_checked
 from rtlab.units import GIB
 
 

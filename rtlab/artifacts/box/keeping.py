@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from rtlab.artifacts.box import mmdebstrap
+from rtlab.connection.shell import run, run_checked
+from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, MachineUnreachable
 from rtlab.model import Event, Machine, Notify, Testbed
 from rtlab.providers import libvirt
-from rtlab.shell import run, run_checked
-from rtlab.ssh import SSHShell
 
 HALT_TIMEOUT_S = 300.0
 

@@ -15,9 +15,9 @@ from typing import Any
 from rtlab import atomic
 from rtlab.artifacts import apt_sources
 from rtlab.artifacts.box import inside, overlay
+from rtlab.connection.shell import run, run_checked
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import Event, Notify
-from rtlab.shell import run, run_checked
 from rtlab.units import GIB, MIB, format_bytes
 
 # The partition begins at 1 MiB: room for the boot record, and aligned for every disk.

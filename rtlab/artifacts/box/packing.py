@@ -10,8 +10,8 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from rtlab import atomic
+from rtlab.connection.shell import run_checked
 from rtlab.errors import HostUnfit, Unsafe
-from rtlab.shell import run_checked
 from rtlab.units import GIB
 
 Backend = Literal["libvirt", "virtualbox"]

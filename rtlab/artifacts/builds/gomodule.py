@@ -23,9 +23,9 @@ from rtlab.artifacts import cache
 from rtlab.artifacts.builds import compiler, h1, keeping, toolchain
 from rtlab.artifacts.builds.keeping import STAGE, Obtained
 from rtlab.artifacts.builds.kinds import GoModule, title
+from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, Unsafe
 from rtlab.model import CommandResult, Event, Notify
-from rtlab.shell import run
 
 DOWNLOAD_TIMEOUT_S = 1800.0
 BUILD_TIMEOUT_S = 3600.0

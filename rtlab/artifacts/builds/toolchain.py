@@ -23,9 +23,9 @@ from rtlab import atomic
 from rtlab.artifacts import cache
 from rtlab.artifacts.builds import h1
 from rtlab.artifacts.builds.keeping import STAGE
+from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import Event, Notify
-from rtlab.shell import run
 from rtlab.state import wait_for_lock
 from rtlab.units import format_bytes
 

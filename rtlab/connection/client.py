@@ -10,9 +10,9 @@ from importlib import resources
 from typing import Any
 
 from rtlab import arrival, plugins
+from rtlab.connection.shell import OUTPUT_CAP_BYTES
 from rtlab.errors import CommandFailed, HostUnfit
 from rtlab.model import CampaignSpec, CommandResult, Json, Machine, Outcome, Shell, Trial
-from rtlab.shell import OUTPUT_CAP_BYTES
 
 SCHEMA = 1
 # Facts have 30 kB; kept indented they may grow tenfold, and must stay below what a campaign's JSON may have.

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtlab import atomic, content
+from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ProvisionFailed
 from rtlab.model import Event, Level, Machine, Notify, Testbed
-from rtlab.shell import run
 from rtlab.state import StateFolder
 
 # ansible_runner is imported where it is used: it costs 40 ms, which `rtlab --help` need not pay.

@@ -17,9 +17,9 @@ from typing import TypeVar
 
 import paramiko
 
+from rtlab.connection.shell import OUTPUT_CAP_BYTES
 from rtlab.errors import CommandFailed, MachineUnreachable, Unsafe
 from rtlab.model import CommandResult, Machine
-from rtlab.shell import OUTPUT_CAP_BYTES
 from rtlab.state import now
 
 CONNECT_TIMEOUT_S = 20.0
