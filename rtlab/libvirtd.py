@@ -18,9 +18,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rtlab import atomic, virtualization
+from rtlab import atomic
 from rtlab.connection.shell import run, run_checked
 from rtlab.errors import HostUnfit
+from rtlab.host import virtualization
 from rtlab.model import Event, Notify
 from rtlab.providers import libvirt
 

@@ -1,11 +1,11 @@
-"""Hosts as ``rtlab.host`` records them, for tests of what is judged and chosen."""
+"""Hosts as ``rtlab.host.facts`` records them, for tests of what is judged and chosen."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from rtlab.host import PROGRAMS, HostFacts
+from rtlab.host.facts import PROGRAMS, HostFacts
 from rtlab.units import GIB
 
 # A well-equipped machine of metal: Debian 12, 16 CPUs, 64 GiB, everything installed but VirtualBox.

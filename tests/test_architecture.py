@@ -46,9 +46,9 @@ ORCHESTRATION = {
     "rtlab.bench",
     "rtlab.report",
     "rtlab.compare",
-    "rtlab.doctor",
+    "rtlab.host.doctor",
     "rtlab.exports",
-    "rtlab.choice",
+    "rtlab.host.choice",
     "rtlab.forecast",
     "rtlab.like",
     "rtlab.pack",
@@ -120,7 +120,7 @@ def test_only_the_command_line_prints_or_exits(name: str) -> None:
     for node in ast.walk(MODULES[name]):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            if (name, called) == ("rtlab.virtualization", "sys.exit"):
+            if (name, called) == ("rtlab.host.virtualization", "sys.exit"):
                 continue  # it runs itself as a child process, whose exit status is the answer
             assert called not in {"print", "sys.exit", "exit", "typer.echo"}, f"{name} line {node.lineno}: {called}"
 

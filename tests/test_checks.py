@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from rtlab import checks
-from rtlab.checks import Check
 from rtlab.config import TestbedSettings
-from rtlab.host import HostFacts
+from rtlab.host import checks
+from rtlab.host.checks import Check
+from rtlab.host.facts import HostFacts
 from rtlab.units import GIB
 
 from .hosts import GUEST, METAL, NESTED, VIRTUALBOX, without

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from rtlab import choice, host
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
-from rtlab.host import HostFacts
+from rtlab.host import choice
+from rtlab.host import facts as host
+from rtlab.host.facts import HostFacts
 from rtlab.model import Level
 
 from .hosts import GUEST, METAL, NESTED, VIRTUALBOX, without

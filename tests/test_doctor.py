@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rtlab import cli, content, doctor, host
-from rtlab.choice import choose
+from rtlab import cli, content
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
+from rtlab.host import doctor
+from rtlab.host import facts as host
+from rtlab.host.choice import choose
 
 from .hosts import GUEST, METAL, NESTED, without
 
@@ -144,7 +146,7 @@ def test_the_role_refuses_the_same_systems_as_doctor() -> None:
     tasks = yaml.safe_load((content.root() / "roles" / "controller" / "tasks" / "main.yml").read_text())
     (condition,) = [t["ansible.builtin.assert"]["that"] for t in tasks if "ansible.builtin.assert" in t]
 
-    from rtlab.checks import FIXABLE
+    from rtlab.host.checks import FIXABLE
 
     for system, versions in FIXABLE.items():
         for version in versions:

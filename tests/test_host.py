@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import host
+from rtlab.host import facts as host
 
 
 def test_os_release_fields_lose_their_quotes() -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import atomic, plugins, virtualization
+from rtlab import atomic, plugins
 from rtlab.artifacts import profile
 from rtlab.engine import Programs
 from rtlab.errors import HostUnfit, UsageError
+from rtlab.host import virtualization
 from rtlab.model import Machine, Testbed, ignore_events
 from rtlab.providers import local
 from rtlab.state import StateFolder

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from rtlab import virtualization
 from rtlab.artifacts import profile
 from rtlab.artifacts.box.catalogue import Box
 from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
+from rtlab.host import virtualization
 from rtlab.model import Event, Level, ignore_events
 from rtlab.providers import Resource, vagrant
 from rtlab.state import StateFolder

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import virtualization
+from rtlab.host import virtualization
 from rtlab.model import Level
 from rtlab.probe import cpuid
 

@@ -11,7 +11,7 @@ import typer
 from rtlab.cli import console, settings
 
 if TYPE_CHECKING:
-    from rtlab.doctor import Changes, Diagnosis
+    from rtlab.host.doctor import Changes, Diagnosis
 
 # Exit status of "the chosen provider cannot run here": the same as HostUnfit's.
 UNFIT = 3
@@ -43,8 +43,8 @@ def command(
     /dev/kvm counts only when a tiny guest really boots with it. Nothing is changed without --fix.
     Exit status 0 when the chosen provider can run, 3 when something is missing.
     """
-    from rtlab import doctor
     from rtlab.errors import UsageError
+    from rtlab.host import doctor
 
     if yes and not fix:
         raise UsageError("--yes goes with --fix.", remedy="rtlab doctor --fix --yes")
@@ -94,7 +94,7 @@ def _agreed(plan: Changes, yes: bool) -> bool:
 
 def _show(diagnosis: Diagnosis, everything: bool) -> None:
     """The chosen provider's checks in full, the others in a line each. Commands stand on lines of their own."""
-    from rtlab.doctor import TITLES
+    from rtlab.host.doctor import TITLES
 
     chosen, facts = diagnosis.choice, diagnosis.facts
     kind = next(c.found for c in diagnosis.checks if c.id == "host-kind")

@@ -39,7 +39,7 @@ def _listed(key: str, value: Any) -> Any:
 
 def testbed(file: Path | None, **options: Any) -> TestbedSettings:
     """Settings for ``up`` with provider, backend and profile decided; says on stderr what `auto` chose, and why."""
-    from rtlab import choice
+    from rtlab.host import choice
 
     if options.get("provider") in ("libvirt", "virtualbox"):
         options = {**options, "provider": "vagrant", "backend": options["provider"]}

@@ -17,13 +17,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, engine, plugins, virtualization
+from rtlab import atomic, engine, plugins
 from rtlab.artifacts import images
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
 from rtlab.engine import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
+from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.providers import MachineStatus, Resource
 from rtlab.state import StateFolder, now

@@ -17,12 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import virtualization
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
+from rtlab.host import virtualization
 from rtlab.model import Event, Machine, Notify, Shell, Testbed
 from rtlab.providers import MachineStatus, Resource
 from rtlab.state import StateFolder, now

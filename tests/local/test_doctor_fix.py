@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import host
 from rtlab.artifacts import apt_sources
+from rtlab.host import facts as host
 
 pytestmark = [
     pytest.mark.timeout(900),

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rtlab import checks, host
 from rtlab.artifacts import cache, profile
-from rtlab.checks import Check
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
-from rtlab.host import HostFacts
+from rtlab.host import checks
+from rtlab.host import facts as host
+from rtlab.host.checks import Check
+from rtlab.host.facts import HostFacts
 from rtlab.model import Level
 
 # The paper's stack first, then what stands nearest; the last one needs no vendor's server.

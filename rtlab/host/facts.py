@@ -1,7 +1,7 @@
 """What this machine is and has: read from /proc, /sys and the installed programs, judged elsewhere (doctor, choice).
 
 Nothing is changed and nothing is started, except the tiny guest that proves hardware virtualization
-(``rtlab.virtualization``) and an empty network namespace that ends with the process that made it.
+(``rtlab.host.virtualization``) and an empty network namespace that ends with the process that made it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtlab import virtualization
 from rtlab.connection import shell
 from rtlab.errors import CommandFailed
+from rtlab.host import virtualization
 
 # Debian keeps these off an ordinary user's PATH.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import checks, choice, content, host, state
+from rtlab import content, state
 from rtlab.artifacts import cache
-from rtlab.checks import Check
-from rtlab.choice import Choice
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.playbook import PlaybookRun, apply
 from rtlab.errors import HostUnfit
-from rtlab.host import HostFacts
+from rtlab.host import checks, choice
+from rtlab.host import facts as host
+from rtlab.host.checks import Check
+from rtlab.host.choice import Choice
+from rtlab.host.facts import HostFacts
 from rtlab.model import Level, Machine, Notify, Testbed
 from rtlab.state import StateFolder
 

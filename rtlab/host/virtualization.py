@@ -174,7 +174,7 @@ def guest_boots(qemu: str = "") -> Proof:
     """
     if not os.path.exists(DEVICE):
         return Proof(usable=False, reason=f"there is no {DEVICE}")
-    direct = _outcome(shell_argv=(sys.executable, "-m", "rtlab.virtualization"), timeout_s=GUEST_TIMEOUT_S)
+    direct = _outcome(shell_argv=(sys.executable, "-m", "rtlab.host.virtualization"), timeout_s=GUEST_TIMEOUT_S)
     if direct:
         return Proof(usable=False, reason=f"a 512-byte guest did not boot: {direct}")
     if not qemu:
@@ -206,7 +206,7 @@ def _outcome(*, shell_argv: tuple[str, ...], timeout_s: float, good_status: int 
     try:
         # The child imports this very package, wherever it was imported from.
         result = shell.run(
-            shell_argv, timeout_s=timeout_s, env={"PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+            shell_argv, timeout_s=timeout_s, env={"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
         )
     except CommandFailed as error:
         return error.message

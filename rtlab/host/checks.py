@@ -1,6 +1,6 @@
 """What doctor checks, as data: each check says what was found, why it matters and the exact command that mends it.
 
-Pure: ``examine`` judges recorded facts (``rtlab.host.HostFacts``), so every failure can be tested with a fixture.
+Pure: ``examine`` judges recorded facts (``rtlab.host.facts.HostFacts``), so every failure can be tested with a fixture.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtlab.config import TestbedSettings
-from rtlab.host import HostFacts
+from rtlab.host.facts import HostFacts
 from rtlab.units import GIB, MIB, format_bytes
 
 Status = Literal["ok", "warning", "missing", "not needed"]
