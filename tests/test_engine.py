@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import engine
-from rtlab.engine import Engine
+from rtlab.engines.docker import private as engine
+from rtlab.engines.docker.private import Engine
 from rtlab.errors import HostUnfit, Unsafe
 
 ID = "0badcafe"

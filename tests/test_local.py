@@ -9,7 +9,7 @@ import pytest
 
 from rtlab import atomic, plugins
 from rtlab.artifacts import profile
-from rtlab.engine import Programs
+from rtlab.engines.docker.private import Programs
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Machine, Testbed, ignore_events

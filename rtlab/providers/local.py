@@ -1,4 +1,4 @@
-"""This very machine, with a Docker of rtlab's own beside whatever Docker there is (see ``rtlab.engine``).
+"""This very machine, with a Docker of rtlab's own beside whatever Docker there is (see ``rtlab.engines.docker.private``).
 
 For CI runners and bare metal. Nothing outside the state folder, /run/rtlab-<id>, one network namespace and one cgroup
 is written; the machine is never rebooted. Which runtimes can run here is found out by running each of them once.
@@ -17,12 +17,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, engine, plugins
+from rtlab import atomic, plugins
 from rtlab.artifacts import images
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
-from rtlab.engine import Engine, Programs
+from rtlab.engines.docker import private as engine
+from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed

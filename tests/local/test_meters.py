@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, plugins
+from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
+from rtlab.engines.docker import private as engine
 from rtlab.model import Machine, ignore_events
 from rtlab.probe import probe as untyped
 from rtlab.providers.local import PROVIDER

@@ -21,10 +21,10 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import engine
 from rtlab.artifacts import apt_sources, images, profile
 from rtlab.config import TestbedSettings
-from rtlab.engine import Engine
+from rtlab.engines.docker import private as engine
+from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Testbed, ignore_events
 from rtlab.providers.local import PROVIDER
 from rtlab.state import StateFolder

@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
-from rtlab import engine, plugins
+from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
 from rtlab.connection import client as probe_client
 from rtlab.connection.shell import LocalShell
-from rtlab.engine import Engine
+from rtlab.engines.docker import private as engine
+from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
 from rtlab.providers.local import PROVIDER
 from rtlab.report.containers import Containers

@@ -1,0 +1,1 @@
+"""Container engines, a folder each."""
