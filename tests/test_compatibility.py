@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import compatibility
 from rtlab.artifacts import profile
 from rtlab.errors import HostUnfit
+from rtlab.runtimes.kata import compatibility
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from rtlab import compatibility, kata_release
 from rtlab.artifacts import profile
 from rtlab.errors import UsageError
+from rtlab.runtimes.kata import compatibility
+from rtlab.runtimes.kata import release as kata_release
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import rtlab
-from rtlab import compatibility, content, kata_release, plugins
+from rtlab import content, plugins
 from rtlab.artifacts import images, profile
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
@@ -25,6 +25,8 @@ from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
 from rtlab.providers import MachineStatus, Provider, Resource
+from rtlab.runtimes.kata import compatibility
+from rtlab.runtimes.kata import release as kata_release
 from rtlab.state import StateFolder
 
 # What the machine carries once the roles were applied: the digest of everything that they were given.

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from rtlab.artifacts.profile import Profile
-from rtlab.compatibility import version as numbers
 from rtlab.errors import UsageError
+from rtlab.runtimes.kata.compatibility import version as numbers
 
 _DOWNLOADS = "https://github.com/kata-containers/{repository}/releases/download/{version}/{name}"
 # Upstream publishes no digests from 3.28 on. These are what Kubespray pins for the x86_64 archives (checksums.yml of
