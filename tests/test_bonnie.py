@@ -12,8 +12,8 @@ import subprocess
 
 import pytest
 
-from rtlab import bonnie
 from rtlab.errors import ParseError
+from rtlab.experiments.io import bonnie
 
 KIB = 1024
 # Format 1.97 (48 fields): a line made by hand, with another figure in every column.

@@ -15,9 +15,9 @@ import pytest
 
 from rtlab import plugins
 from rtlab.errors import ParseError
-from rtlab.experiments import cpu
+from rtlab.experiments.cpu import experiment as cpu
+from rtlab.experiments.parameters import PAGE_SHA256
 from rtlab.model import CampaignSpec, Machine, Observation, RawOutput
-from rtlab.parameters import PAGE_SHA256
 from tests.conftest import make_record, make_spec, make_trial
 
 GOLDEN = Path(__file__).parent / "golden"

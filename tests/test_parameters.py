@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from rtlab import plugins
-from rtlab.parameters import Parameter, Parameters
+from rtlab.experiments.parameters import Parameter, Parameters
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "experiments.md"
 NAMES = plugins.names("experiments")
 
 
 def declared(name: str) -> Parameters:
-    found: Parameters = importlib.import_module(f"rtlab.experiments.{name}")._PARAMETERS
+    found: Parameters = importlib.import_module(f"rtlab.experiments.{name}.experiment")._PARAMETERS
     return found
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rtlab.experiments import cpu
+from rtlab.experiments.cpu import experiment as cpu
 from rtlab.model import Json
 from rtlab.simulation.scenario import Place, Scenario, generator
 
@@ -118,7 +118,7 @@ def _boot(scenario: Scenario, place: Place, draw: Draw, parameters: Mapping[str,
 
 
 def _bonnie(draw: Draw, parameters: Mapping[str, Any]) -> dict[str, Json]:
-    """The line of Bonnie++ 2.00 (format 1.98), as rtlab.bonnie reads it."""
+    """The line of Bonnie++ 2.00 (format 1.98), as rtlab.experiments.io.bonnie reads it."""
     values = [""] * 50
     values[0:6] = ["1.98", "simulated", "rtlab", "1", "0", f"{parameters['size_mb']}M"]
     values[7] = str(parameters.get("seek_count") or 8192)

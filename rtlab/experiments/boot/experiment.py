@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab.counters import section
 from rtlab.errors import ParseError
+from rtlab.experiments.counters import section
+from rtlab.experiments.parameters import LIMITS, PAGE, Parameter, Parameters
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -24,7 +25,6 @@ from rtlab.model import (
     Runtime,
     Trial,
 )
-from rtlab.parameters import LIMITS, PAGE, Parameter, Parameters
 
 _PARAMETERS = Parameters(
     (

@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from rtlab import counters
 from rtlab.errors import ParseError
+from rtlab.experiments import counters
+from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -26,7 +27,6 @@ from rtlab.model import (
     Runtime,
     Trial,
 )
-from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.units import MIB
 
 _CPUS, _MEMORY = LIMITS

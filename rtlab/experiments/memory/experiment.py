@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rtlab import counters
 from rtlab.errors import ParseError
+from rtlab.experiments import counters
+from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -24,7 +25,6 @@ from rtlab.model import (
     Runtime,
     Trial,
 )
-from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.units import MIB
 
 _PARAMETERS = Parameters(

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab import counters
 from rtlab.errors import ParseError
+from rtlab.experiments import counters
+from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -27,7 +28,6 @@ from rtlab.model import (
     Runtime,
     Trial,
 )
-from rtlab.parameters import LIMITS, WINDOW, Parameter, Parameters
 from rtlab.units import MIB
 
 _PARAMETERS = Parameters(

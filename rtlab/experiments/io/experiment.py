@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab import bonnie, counters
-from rtlab.bonnie import Rate
 from rtlab.calibration import FIRST_MB, FIRST_SEEKS, Reading, Step
 from rtlab.errors import ParseError
+from rtlab.experiments import counters
+from rtlab.experiments.io import bonnie
+from rtlab.experiments.io.bonnie import Rate
+from rtlab.experiments.parameters import LIMITS, Parameter, Parameters
 from rtlab.model import (
     CampaignSpec,
     Design,
@@ -25,7 +27,6 @@ from rtlab.model import (
     Runtime,
     Trial,
 )
-from rtlab.parameters import LIMITS, Parameter, Parameters
 from rtlab.units import MIB
 
 _PARAMETERS = Parameters(

@@ -1,0 +1,1 @@
+"""What CPU a group of idle containers takes."""

@@ -1,0 +1,1 @@
+"""Disk throughput, by Bonnie++."""

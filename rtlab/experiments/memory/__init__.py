@@ -1,0 +1,1 @@
+"""What memory a group of containers takes."""
