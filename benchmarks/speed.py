@@ -19,10 +19,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rtlab import plan, simulation, store
+from rtlab import plan, store
 from rtlab.connection import client as probe_client
 from rtlab.model import CommandResult
-from rtlab.providers import simulated
+from rtlab.providers.simulated import provider as simulated
+from rtlab.providers.simulated import simulation
 
 RTLAB = (sys.executable, "-m", "rtlab")
 

@@ -35,7 +35,7 @@ from rtlab.model import (
     Until,
 )
 from rtlab.pace import Pace, elapsed_s
-from rtlab.providers import Provider
+from rtlab.providers.contract import Provider
 from rtlab.state import StateFolder, now
 from rtlab.stats.missing import numbered
 from rtlab.store import Campaign, facts

@@ -86,5 +86,5 @@ def runtime(name: str) -> Runtime:
 
 
 def provider(name: str) -> Any:
-    """The provider of that name (see ``rtlab.providers.Provider``)."""
+    """The provider of that name (see ``rtlab.providers.contract.Provider``)."""
     return _load("providers", name)

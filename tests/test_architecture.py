@@ -33,7 +33,7 @@ LEVELS = {
     "rtlab.store.facts": 2,
     "rtlab.redaction": 2,
     "rtlab.vocabulary": 2,
-    "rtlab.simulation": 2,
+    "rtlab.providers.simulated.simulation": 2,
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,
     "rtlab.content": 2,
@@ -57,9 +57,9 @@ ORCHESTRATION = {
 HOMES = {
     "paramiko": {"rtlab.connection.ssh", "rtlab.connection.keys"},
     "ansible_runner": {"rtlab.connection.playbook"},
-    "vagrant": {"rtlab.providers.vagrant"},
+    "vagrant": {"rtlab.providers.vagrant.provider"},
     "jinja2": {"rtlab.page"},
-    "pycdlib": {"rtlab.seed"},
+    "pycdlib": {"rtlab.providers.vagrant.seed"},
     "pyarrow": {"rtlab.exports.parquet"},
 }
 

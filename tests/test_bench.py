@@ -28,7 +28,7 @@ import pytest
 from rtlab import bench, config, plugins, report, testbed
 from rtlab.errors import CommandFailed, MachineUnreachable, StoreError, UsageError
 from rtlab.model import CampaignSpec, CommandResult, Event, Level, Machine, Outcome, Shell, Testbed, ignore_events
-from rtlab.providers.simulated import SimulatedProvider
+from rtlab.providers.simulated.provider import SimulatedProvider
 from rtlab.state import StateFolder
 from rtlab.store import Campaign
 from tests.conftest import make_spec

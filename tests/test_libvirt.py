@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rtlab.errors import HostUnfit
 from rtlab.model import CommandResult
-from rtlab.providers import libvirt
+from rtlab.providers.vagrant import libvirt
 
 LIST = """ Id   Name                   State
 ---------------------------------------

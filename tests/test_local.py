@@ -13,7 +13,7 @@ from rtlab.engines.docker.private import Programs
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Machine, Testbed, ignore_events
-from rtlab.providers import local
+from rtlab.providers.local import provider as local
 from rtlab.state import StateFolder
 
 ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"

@@ -7,8 +7,8 @@ import json
 
 import pycdlib
 
-from rtlab import seed
 from rtlab.connection import keys
+from rtlab.providers.vagrant import seed
 
 HOST = keys.generate("node1")
 CLIENT = keys.generate("client")

@@ -16,13 +16,14 @@ from typing import Any
 
 import pytest
 
-from rtlab import bench, config, plugins, simulation, testbed
+from rtlab import bench, config, plugins, testbed
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CampaignSpec, Event, Outcome, Testbed, Verdict, ignore_events
 from rtlab.plan import plan
-from rtlab.providers.simulated import PROVIDER, built_in, read_scenario, scenario_text
-from rtlab.simulation.scenario import BASELINE, Place, Scenario
+from rtlab.providers.simulated import simulation
+from rtlab.providers.simulated.provider import PROVIDER, built_in, read_scenario, scenario_text
+from rtlab.providers.simulated.scenario import BASELINE, Place, Scenario
 from rtlab.state import StateFolder
 from rtlab.stats import Analysis, analyse
 from rtlab.store import Campaign

@@ -21,7 +21,8 @@ from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Level, ignore_events
-from rtlab.providers import Resource, vagrant
+from rtlab.providers.contract import Resource
+from rtlab.providers.vagrant import provider as vagrant
 from rtlab.state import StateFolder
 
 ID = "0123abcd"
@@ -324,7 +325,7 @@ def test_ctrl_c_in_a_vagrant_call_ends_it_with_its_children(tmp_path: Path) -> N
     program.chmod(0o755)
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pathlib import Path; from rtlab.providers.vagrant import WatchedVagrant\n"
+        "from pathlib import Path; from rtlab.providers.vagrant.provider import WatchedVagrant\n"
         "folder = Path(sys.argv[1])\n"
         "WatchedVagrant(folder, folder / 'vagrant.log', folder / 'home').up(provider='libvirt')\n"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rtlab.model import CommandResult
-from rtlab.providers import virtualbox
+from rtlab.providers.vagrant import virtualbox
 
 VMS = """\
 "rtlab-0123abcd-node1" {8c1b9a6e-1111-4222-8333-123456789abc}

@@ -24,7 +24,7 @@ from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Machine, Notify, Shell, Testbed
-from rtlab.providers import MachineStatus, Resource
+from rtlab.providers.contract import MachineStatus, Resource
 from rtlab.state import StateFolder, now
 
 NAME_LIMIT = 63
@@ -34,7 +34,7 @@ ANSWER_TIMEOUT_S = 30
 
 
 class StaticProvider:
-    """See the module; the Protocol is ``rtlab.providers.Provider``."""
+    """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "static"
     summary = "Machines that exist already, by SSH, from an Ansible inventory."

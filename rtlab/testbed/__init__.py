@@ -24,7 +24,7 @@ from rtlab.connection import client as probe_client
 from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, RtlabError, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
-from rtlab.providers import MachineStatus, Provider, Resource
+from rtlab.providers.contract import MachineStatus, Provider, Resource
 from rtlab.runtimes.kata import compatibility
 from rtlab.runtimes.kata import release as kata_release
 from rtlab.state import StateFolder

@@ -176,8 +176,8 @@ STAND_IN = """\
     #!{python}
     import json, pathlib, sys, time
     sys.path.insert(0, {root!r})
-    from rtlab import simulation
-    from rtlab.providers.simulated import read_scenario, scenario_text
+    from rtlab.providers.simulated import simulation
+    from rtlab.providers.simulated.provider import read_scenario, scenario_text
     request = json.load(sys.stdin)
     if request["verb"] == "trial":
         pathlib.Path({folder!r}, "trial-begun").write_text(request["labels"]["rtlab.trial"])

@@ -15,7 +15,7 @@ from rtlab.config import TestbedSettings
 from rtlab.engines.docker import private as engine
 from rtlab.model import Machine, ignore_events
 from rtlab.probe import probe as untyped
-from rtlab.providers.local import PROVIDER
+from rtlab.providers.local.provider import PROVIDER
 from rtlab.state import StateFolder
 
 pytestmark = [

@@ -26,7 +26,7 @@ from rtlab.config import TestbedSettings
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Testbed, ignore_events
-from rtlab.providers.local import PROVIDER
+from rtlab.providers.local.provider import PROVIDER
 from rtlab.state import StateFolder
 
 pytestmark = [
@@ -327,7 +327,7 @@ from pathlib import Path
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.model import ignore_events
-from rtlab.providers.local import PROVIDER
+from rtlab.providers.local.provider import PROVIDER
 from rtlab.state import StateFolder
 settings = TestbedSettings(provider="local", profile="debian-12", runtimes=("runc",))
 PROVIDER.up(settings, profile.load("debian-12"), sys.argv[1], StateFolder(Path(sys.argv[2])), ignore_events)

@@ -27,7 +27,7 @@ from rtlab.connection.shell import LocalShell
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
-from rtlab.providers.local import PROVIDER
+from rtlab.providers.local.provider import PROVIDER
 from rtlab.report.containers import Containers
 from rtlab.state import StateFolder
 from rtlab.store import facts

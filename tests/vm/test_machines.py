@@ -13,9 +13,9 @@ import pytest
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.model import Level, Machine, Testbed, ignore_events
-from rtlab.providers import libvirt
 from rtlab.providers.static import boot_id
-from rtlab.providers.vagrant import PROVIDER
+from rtlab.providers.vagrant import libvirt
+from rtlab.providers.vagrant.provider import PROVIDER
 from rtlab.state import StateFolder
 
 pytestmark = [

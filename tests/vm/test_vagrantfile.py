@@ -20,7 +20,8 @@ from rtlab import content
 from rtlab.artifacts import box, profile
 from rtlab.errors import CommandFailed
 from rtlab.model import ignore_events
-from rtlab.providers import vagrant, virtualbox
+from rtlab.providers.vagrant import provider as vagrant
+from rtlab.providers.vagrant import virtualbox
 from rtlab.state import StateFolder
 
 pytestmark = [

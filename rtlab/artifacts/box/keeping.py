@@ -12,7 +12,7 @@ from rtlab.connection.shell import run, run_checked
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, MachineUnreachable
 from rtlab.model import Event, Machine, Notify, Testbed
-from rtlab.providers import libvirt
+from rtlab.providers.vagrant import libvirt
 
 HALT_TIMEOUT_S = 300.0
 

@@ -34,7 +34,7 @@ from rtlab import atomic
 from rtlab.connection.shell import run, run_checked
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
 from rtlab.model import CommandResult
-from rtlab.providers import Resource
+from rtlab.providers.contract import Resource
 
 RUN = Path("/run")
 NETNS_FOLDER = Path("/run/netns")

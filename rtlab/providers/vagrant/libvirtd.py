@@ -23,7 +23,7 @@ from rtlab.connection.shell import run, run_checked
 from rtlab.errors import HostUnfit
 from rtlab.host import virtualization
 from rtlab.model import Event, Notify
-from rtlab.providers import libvirt
+from rtlab.providers.vagrant import libvirt
 
 RECORD = Path("/run/rtlab/libvirtd.json")
 # Name -> pid file that the daemon writes; virtlogd first, because libvirtd asks it for each machine's console log.

@@ -8,7 +8,7 @@ from typing import Any
 
 from rtlab.experiments.cpu import experiment as cpu
 from rtlab.model import Json
-from rtlab.simulation.scenario import Place, Scenario, generator
+from rtlab.providers.simulated.scenario import Place, Scenario, generator
 
 SCHEMA = 1
 NS = 1_000_000_000

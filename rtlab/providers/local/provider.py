@@ -27,7 +27,7 @@ from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers import MachineStatus, Resource
+from rtlab.providers.contract import MachineStatus, Resource
 from rtlab.state import StateFolder, now
 
 MACHINE = "local"
@@ -72,7 +72,7 @@ class Findings:
 
 
 class LocalProvider:
-    """See the module; the Protocol is ``rtlab.providers.Provider``."""
+    """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "local"
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."

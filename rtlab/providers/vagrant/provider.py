@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from vagrant import Vagrant
 
-from rtlab import atomic, content, libvirtd, seed
+from rtlab import atomic, content
 from rtlab.artifacts import apt_sources, box
 from rtlab.artifacts.box import catalogue
 from rtlab.artifacts.box.catalogue import Box, at
@@ -34,8 +34,9 @@ from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.host import virtualization
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers import MachineStatus, Resource, libvirt, virtualbox
+from rtlab.providers.contract import MachineStatus, Resource
 from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
+from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
 from rtlab.state import StateFolder, now
 
 # A machine's first boot; an emulated one with all cores busy has been seen to take minutes.

@@ -13,13 +13,14 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from rtlab import atomic, simulation
+from rtlab import atomic
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers import MachineStatus, Resource
-from rtlab.simulation.scenario import Place, Scenario, generator
+from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.providers.simulated import simulation
+from rtlab.providers.simulated.scenario import Place, Scenario, generator
 from rtlab.state import StateFolder, now
 
 if sys.version_info >= (3, 11):
@@ -34,7 +35,7 @@ MOST_BYTES = 1 << 20
 
 def built_in() -> tuple[str, ...]:
     """Names of the scenarios that come with rtlab."""
-    folder = resources.files("rtlab.scenarios")
+    folder = resources.files("rtlab.providers.simulated.scenarios")
     return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
@@ -46,7 +47,9 @@ def scenario_text(name: str) -> tuple[str, str]:
     """
     name = name or BUILT_IN
     if name in built_in():
-        return resources.files("rtlab.scenarios").joinpath(f"{name}.toml").read_text(encoding="utf-8"), name
+        return resources.files("rtlab.providers.simulated.scenarios").joinpath(f"{name}.toml").read_text(
+            encoding="utf-8"
+        ), name
     try:
         content = Path(name).expanduser().read_bytes()
     except OSError as error:
@@ -118,7 +121,7 @@ def _boot_id(name: str, count: int) -> str:
 
 
 class SimulatedProvider:
-    """See the module; the Protocol is ``rtlab.providers.Provider``."""
+    """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "simulated"
     summary = "No machines: values drawn from a scenario with known truth, to see and test the tool."

@@ -1,0 +1,86 @@
+"""Providers supply machines. Adding one is one file here with a module-level ``PROVIDER``."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Protocol
+
+from rtlab.artifacts.profile import Profile
+from rtlab.config import TestbedSettings
+from rtlab.model import Machine, Notify, Shell, Testbed
+from rtlab.state import StateFolder
+
+# python-vagrant warns on import where there is no Vagrant; rtlab says so itself, to whoever asks for its machines.
+logging.getLogger("vagrant").addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStatus:
+    """One line of ``rtlab status``.
+
+    Attributes:
+        state: ``running``, ``stopped``, ``missing`` or ``unreachable``.
+    """
+
+    name: str
+    state: str
+    address: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that rtlab created, or may have, and teardown removes.
+
+    Attributes:
+        kind: ``domain``, ``network``, ``volume``, ``process``, ``mount``, ``netns``, ``bridge``, ``folder`` …
+        name: Enough to find it again.
+        note: Why it could not be removed, in a list of left-overs.
+    """
+
+    kind: str
+    name: str
+    note: str = ""
+
+
+class Provider(Protocol):
+    """What a provider must do. Methods raise RtlabError and its family only."""
+
+    name: str
+    summary: str
+
+    def check(self, settings: TestbedSettings) -> None:
+        """Refuse settings that cannot work, before anything is made: UsageError or HostUnfit; else nothing."""
+
+    def up(
+        self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
+    ) -> Testbed:
+        """Create or start the machines; idempotent. Everything created is journalled before it is created.
+
+        Returns the testbed with machines that answer commands, before any role was applied.
+        """
+
+    def status(self, testbed: Testbed, state: StateFolder) -> tuple[MachineStatus, ...]:
+        """What the machines are doing now; at most a few seconds."""
+
+    def shell(self, machine: Machine) -> Shell:
+        """A way to run commands on the machine; the caller closes it."""
+
+    def reboot(self, testbed: Testbed, machine: Machine, state: StateFolder, timeout_s: float) -> Machine:
+        """Start a reboot and return when the machine answers again with another boot id (its address may differ)."""
+
+    def rest(self, testbed: Testbed, machine: Machine, state: StateFolder) -> None:
+        """Pause a machine that must not disturb the other one (no effect where that makes no sense)."""
+
+    def wake(self, testbed: Testbed, machine: Machine, state: StateFolder) -> None:
+        """Undo ``rest``."""
+
+    def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
+        """Everything of this testbed that exists now: the journal reconciled with reality."""
+
+    def teardown(self, testbed_id: str, state: StateFolder, notify: Notify) -> tuple[Resource, ...]:
+        """Remove everything of this testbed; idempotent. Returns what could not be removed."""
+
+    def candidates(self) -> tuple[str, ...]:
+        """Ids of testbeds that exist in reality, whatever any state folder says (for lost state)."""
