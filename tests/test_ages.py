@@ -6,8 +6,8 @@ from datetime import date
 
 import pytest
 
-from rtlab import ages
-from rtlab.ages import Part
+from rtlab.report import ages
+from rtlab.report.ages import Part
 
 NOW = "2026-11-25T19:00:00Z"
 

@@ -343,7 +343,7 @@ def test_bonnie_is_asked_as_the_paper_has_it() -> None:
 def test_papers_tables_have_their_cells() -> None:
     # The columns of Tables I to V as paper-tables.json has them.
     covered = {metric.paper for name in NAMES for metric in plugins.experiment(name).metrics if metric.paper}
-    published = json.loads((Path(plugins.__file__).parent / "paper-tables.json").read_text())["tables"]
+    published = json.loads((Path(plugins.__file__).parent / "report" / "paper-tables.json").read_text())["tables"]
     assert covered == {(table, column) for table, content in published.items() for column in content["runc"]}
 
 

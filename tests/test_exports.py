@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import exports, latex, report, store
+from rtlab import exports, report, store
 from rtlab.errors import UsageError
+from rtlab.report import latex
 from rtlab.report.model import Report
 
 KEPT = Path(__file__).parent / "data" / "emulated-debian-12"

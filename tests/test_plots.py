@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from rtlab import plots
-from rtlab.plots import Curve, Dot, Interval, Words, dots, ecdf, forest
+from rtlab.report import plots
+from rtlab.report.plots import Curve, Dot, Interval, Words, dots, ecdf, forest
 
 HOSTILE = "$\\frac{1}{$ <b>&_\u202e 运行"
 DOTS = [Dot(arm=arm, order=n, value=0.5 * n) for n in range(1, 5) for arm in ("runC", HOSTILE)]

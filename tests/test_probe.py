@@ -934,7 +934,9 @@ def test_katas_settings_in_force_are_those_of_the_file_that_docker_names(tmp_pat
 
 def test_used_memory_is_the_papers_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     # Table IV, runC: used = total - free - buffers - cached = 897396736 B (paper.txt).
-    table = json.loads((Path(untyped.__file__).parents[1] / "paper-tables.json").read_text())["tables"]["IV"]["runc"]
+    table = json.loads((Path(untyped.__file__).parents[1] / "report" / "paper-tables.json").read_text())["tables"][
+        "IV"
+    ]["runc"]
     cells = {name: round(value * 1e6) for name, value in table.items()}
     fields = {
         "MemTotal": cells["total"],

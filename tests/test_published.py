@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import paper, plugins, report
-from rtlab.paper import OtherMeasure, SameMeasure
-from rtlab.report import figures
+from rtlab import plugins, report
+from rtlab.report import figures, paper
+from rtlab.report.paper import OtherMeasure, SameMeasure
 from tests.conftest import make_testbed
 from tests.test_report import fill, make_campaign
 

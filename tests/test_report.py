@@ -303,7 +303,7 @@ def test_a_long_list_of_trials_is_a_sample_that_says_so(tmp_path: Path, monkeypa
     fill(campaign)
     built = report.build(campaign)
     marks = report.drawings(built)["boot-first_page_s"].count("<use ")
-    monkeypatch.setattr("rtlab.page.MOST_TRIALS", 5)
+    monkeypatch.setattr("rtlab.report.page.MOST_TRIALS", 5)
     monkeypatch.setattr(figures, "MOST_DOTS", 4)
 
     files = {p.name: p.read_text() for p in report.write(built, campaign.folder)}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import paper, plugins, tables
+from rtlab import plugins
 from rtlab.model import Metric, Observation, Summary
+from rtlab.report import paper, tables
 from rtlab.stats.describe import median_interval
 from tests.conftest import make_spec, make_trial
 

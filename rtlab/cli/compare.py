@@ -28,8 +28,8 @@ def command(
 
     Exit status 0 not slower, 10 slower beyond the margin, 11 inconclusive, 12 cannot be compared, 1 error, 2 usage.
     """
-    from rtlab import compare as comparing
     from rtlab import report, store
+    from rtlab.report import compare as comparing
 
     parent = settings.campaigns_folder()
     found = comparing.compare(
@@ -44,7 +44,7 @@ def command(
 
 
 def _terminal(found: object) -> None:
-    from rtlab.compare import ComparedCampaigns
+    from rtlab.report.compare import ComparedCampaigns
 
     assert isinstance(found, ComparedCampaigns)
     console.print_line(f"From {found.first} to {found.second}")

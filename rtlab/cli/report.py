@@ -34,7 +34,8 @@ def command(
     These may be deleted: another `rtlab report` makes the same again, byte for byte.
     """
     from rtlab import report as reports
-    from rtlab import store, tables
+    from rtlab import store
+    from rtlab.report import tables
 
     chosen = "json" if as_json else output
     if chosen not in FORMATS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtlab import latex
+from rtlab.report import latex
 from rtlab.report.model import Report
 
 

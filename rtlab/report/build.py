@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import ages, paper, plugins, store, tables
+from rtlab import plugins, store
 from rtlab.errors import ParseError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -22,7 +22,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
-from rtlab.report import causes, meters
+from rtlab.report import ages, causes, meters, paper, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
 from rtlab.report.model import Attempt, Report

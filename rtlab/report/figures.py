@@ -11,8 +11,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtlab import paper, plots, plugins
+from rtlab import plugins
 from rtlab.model import Comparison, Metric, Observation, Verdict
+from rtlab.report import paper, plots
 from rtlab.report.model import Report
 from rtlab.stats import verdict
 from rtlab.units import format_number, from_base, to_base

@@ -13,9 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic, latex, page, tables
+from rtlab import atomic
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
+from rtlab.report import latex, page, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.figures import figures, other_rows, published_rows
 from rtlab.report.model import Report

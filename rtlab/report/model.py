@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab import ages
 from rtlab.model import (
     CampaignSpec,
     Caveat,
@@ -20,8 +19,9 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
+from rtlab.report import ages
+from rtlab.report.tables import Table
 from rtlab.stats import Analysis
-from rtlab.tables import Table
 from rtlab.units import format_number
 
 # What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).

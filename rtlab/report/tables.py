@@ -10,8 +10,8 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rtlab import paper
 from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
+from rtlab.report import paper
 from rtlab.text import clean
 from rtlab.units import from_base
 

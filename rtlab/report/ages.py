@@ -97,7 +97,7 @@ class Part:
 
 @cache
 def _document() -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads(files("rtlab").joinpath("releases.json").read_text("utf-8"))
+    document: Mapping[str, Any] = json.loads(files("rtlab.report").joinpath("releases.json").read_text("utf-8"))
     return document
 
 

@@ -32,7 +32,7 @@ class PaperTable:
 @cache
 def tables() -> Mapping[str, PaperTable]:
     """Tables I-V by number."""
-    document = json.loads(files("rtlab").joinpath("paper-tables.json").read_text("utf-8"))
+    document = json.loads(files("rtlab.report").joinpath("paper-tables.json").read_text("utf-8"))
     found = {}
     for number in NUMBERS:
         table = document["tables"][number]
@@ -112,7 +112,7 @@ class OtherMeasure(Published):
 @cache
 def published() -> tuple[SameMeasure | OtherMeasure, ...]:
     """What others published, in the order of published.json."""
-    document = json.loads(files("rtlab").joinpath("published.json").read_text("utf-8"))
+    document = json.loads(files("rtlab.report").joinpath("published.json").read_text("utf-8"))
     found: list[SameMeasure | OtherMeasure] = []
     for value in document["values"]:
         fields = {"no_n": "", **document["sources"][value["source"]]}

@@ -24,7 +24,7 @@ MOST_CELL = 400
 @cache
 def _template() -> Template:
     environment = Environment(
-        loader=PackageLoader("rtlab", "templates"),
+        loader=PackageLoader("rtlab.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

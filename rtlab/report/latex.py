@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rtlab.tables import Table
+from rtlab.report.tables import Table
 from rtlab.text import clean
 
 _SPECIAL = {
