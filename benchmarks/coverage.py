@@ -2,7 +2,7 @@
 
     nice python benchmarks/coverage.py [--campaigns 4000] [--blocks 15] [--processes 2]
 
-Per scenario, noise and true ratio: 4000 campaigns of 15 blocks on two machines, laid out by ``rtlab.plan``. A step
+Per scenario, noise and true ratio: 4000 campaigns of 15 blocks on two machines, laid out by ``rtlab.campaign.plan``. A step
 falls at a random moment of the campaign; a drift slows the host evenly by 5 % from first to last trial. The paper's
 design (all of the baseline on one machine, then all of the arm on the other) is analysed as a report does it, on the
 same scenarios. Prints Markdown: the tables of docs/method.md.
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rtlab.campaign.plan import plan
 from rtlab.model import CampaignSpec, Metric, Verdict
-from rtlab.plan import plan
 from rtlab.stats.ratio import Pair, fieller, fit_log_ratios, regress, welch
 from rtlab.stats.verdict import decide, p_value
 

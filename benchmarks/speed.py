@@ -19,7 +19,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from rtlab import plan, store
+from rtlab import store
+from rtlab.campaign import plan
 from rtlab.connection import client as probe_client
 from rtlab.model import CommandResult
 from rtlab.providers.simulated import provider as simulated

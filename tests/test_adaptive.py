@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import bench, config, plan, plugins, report, store, testbed
+from rtlab import config, plugins, report, store, testbed
+from rtlab.campaign import bench, plan
 from rtlab.config import CampaignSettings, Config, TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Event, Trial, Until, Verdict, ignore_events

@@ -23,7 +23,7 @@ LEVELS = {
     "rtlab.calibration": 2,
     "rtlab.experiments.counters": 2,
     "rtlab.experiments.parameters": 2,
-    "rtlab.plan": 2,
+    "rtlab.campaign.plan": 2,
     "rtlab.stats": 2,
     "rtlab.report.tables": 2,
     "rtlab.report.latex": 2,
@@ -43,14 +43,14 @@ LEVELS = {
 EDGES = 3
 ORCHESTRATION = {
     "rtlab.testbed",
-    "rtlab.bench",
+    "rtlab.campaign.bench",
     "rtlab.report",
     "rtlab.report.compare",
     "rtlab.host.doctor",
     "rtlab.exports",
     "rtlab.host.choice",
-    "rtlab.forecast",
-    "rtlab.like",
+    "rtlab.campaign.forecast",
+    "rtlab.campaign.like",
     "rtlab.pack",
 }
 

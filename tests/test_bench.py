@@ -25,7 +25,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import bench, config, plugins, report, testbed
+from rtlab import config, plugins, report, testbed
+from rtlab.campaign import bench
 from rtlab.errors import CommandFailed, MachineUnreachable, StoreError, UsageError
 from rtlab.model import CampaignSpec, CommandResult, Event, Level, Machine, Outcome, Shell, Testbed, ignore_events
 from rtlab.providers.simulated.provider import SimulatedProvider

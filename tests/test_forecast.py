@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from scipy import stats as reference
 
-from rtlab import forecast, store
+from rtlab import store
+from rtlab.campaign import forecast
+from rtlab.campaign.pace import Pace
 from rtlab.errors import UsageError
 from rtlab.model import Level, Outcome
-from rtlab.pace import Pace
 from rtlab.stats.adaptive import scatter_bound
 from tests.conftest import make_record, make_spec, make_testbed, make_trial
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import bench, pack, scratch, store
+from rtlab import pack, scratch, store
+from rtlab.campaign import bench
 from rtlab.errors import StoreError
 from rtlab.store import Campaign
 from tests.conftest import make_spec, make_testbed, make_trial

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import like, report, store
+from rtlab import report, store
+from rtlab.campaign import like
 from rtlab.config import TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import Testbed

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rtlab.campaign.plan import plan, repeat_block
 from rtlab.model import CampaignSpec, RebootPolicy, Trial
-from rtlab.plan import plan, repeat_block
 from tests.conftest import make_spec
 
 ALL = ("boot", "io", "cpu", "memory", "network")

@@ -18,7 +18,8 @@ from xml.etree import ElementTree
 import pytest
 from markupsafe import escape
 
-from rtlab import cli, plan, report, store
+from rtlab import cli, report, store
+from rtlab.campaign import plan
 from rtlab.errors import StoreError, Unsafe
 from rtlab.model import CampaignSpec, Level, Outcome, Record, Testbed, Trial
 from rtlab.report import causes, figures

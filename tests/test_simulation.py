@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 
-from rtlab import bench, config, plugins, testbed
+from rtlab import config, plugins, testbed
+from rtlab.campaign import bench
+from rtlab.campaign.plan import plan
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CampaignSpec, Event, Outcome, Testbed, Verdict, ignore_events
-from rtlab.plan import plan
 from rtlab.providers.simulated import simulation
 from rtlab.providers.simulated.provider import PROVIDER, built_in, read_scenario, scenario_text
 from rtlab.providers.simulated.scenario import BASELINE, Place, Scenario

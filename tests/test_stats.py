@@ -270,7 +270,7 @@ def campaign(
 
 
 def planned(spec: CampaignSpec, machines: tuple[str, ...]) -> tuple[Trial, ...]:
-    from rtlab.plan import plan
+    from rtlab.campaign.plan import plan
 
     return plan(spec, machines, spec.seed)
 
@@ -353,7 +353,7 @@ def test_failed_trials_are_counted_and_their_blocks_left_out() -> None:
 
 
 def test_a_repeated_block_takes_the_place_of_the_first() -> None:
-    from rtlab.plan import repeat_block
+    from rtlab.campaign.plan import repeat_block
 
     spec = make_spec(runs=16, experiments=("boot",))
     extra = repeat_block(planned(spec, ("node1", "node2")), 3)

@@ -60,8 +60,9 @@ def command(
     Exit status 0 when every block is complete, 4 when some could not be completed (the report counts them), 6 when
     another rtlab is at work here (it is named), 130 when it was interrupted.
     """
-    from rtlab import bench, plugins
     from rtlab import config as configuration
+    from rtlab import plugins
+    from rtlab.campaign import bench
     from rtlab.errors import UsageError
     from rtlab.model import Level
 
@@ -158,7 +159,8 @@ def command(
 
 def _like(name: str, testbed: Testbed, given: list[str]) -> tuple[Campaign, CampaignSpec]:
     """The campaign to repeat and its spec for this testbed; says what cannot be the same."""
-    from rtlab import like, store
+    from rtlab import store
+    from rtlab.campaign import like
     from rtlab.errors import UsageError
 
     if given:

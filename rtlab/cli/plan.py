@@ -63,8 +63,9 @@ def command(
 
 def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
     """Print the plan of ``spec`` on ``testbed``."""
-    from rtlab import plan, store
-    from rtlab.pace import Pace
+    from rtlab import store
+    from rtlab.campaign import plan
+    from rtlab.campaign.pace import Pace
     from rtlab.units import format_duration
 
     machines = tuple(m.name for m in testbed.machines)
@@ -120,7 +121,8 @@ def can_decide(spec: CampaignSpec, testbed: Testbed) -> tuple[str, ...]:
 
 def foretell(name: str, target: float, as_json: bool) -> None:
     """Print how many blocks a precision takes."""
-    from rtlab import forecast, store
+    from rtlab import store
+    from rtlab.campaign import forecast
     from rtlab.units import format_duration
 
     found = forecast.foretell(store.find(settings.campaigns_folder(), name or None), target)

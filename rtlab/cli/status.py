@@ -17,7 +17,8 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print it as JS
     rtlab status
     rtlab status --json
     """
-    from rtlab import bench, store, testbed
+    from rtlab import store, testbed
+    from rtlab.campaign import bench
     from rtlab.errors import StoreError
 
     bed, machines = testbed.status(settings.state_folder())

@@ -119,7 +119,8 @@ def command(
 
 def _like(name: str, config: Path | None, options: dict[str, Any]) -> TestbedSettings:
     """Settings as a stored campaign's testbed had them, options over them; says what cannot be the same."""
-    from rtlab import atomic, like, store
+    from rtlab import atomic, store
+    from rtlab.campaign import like
 
     campaign = store.find(settings.campaigns_folder(), name)
     stored = like.testbed_options(campaign)

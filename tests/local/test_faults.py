@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from rtlab import bench
 from rtlab.artifacts.profile import load as load_profile
+from rtlab.campaign import bench
 from rtlab.config import TestbedSettings
 from rtlab.errors import MachineUnreachable
 from rtlab.model import Outcome, Testbed, ignore_events

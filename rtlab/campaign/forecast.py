@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtlab import report
+from rtlab.campaign.pace import Pace
 from rtlab.errors import UsageError
-from rtlab.pace import Pace
 from rtlab.stats.adaptive import blocks_for, half_width, scatter, scatter_bound
 from rtlab.store import Campaign
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import rtlab
-from rtlab import plan, plugins
+from rtlab import plugins
+from rtlab.campaign import plan
 from rtlab.config import TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Json, Testbed

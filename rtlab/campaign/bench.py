@@ -16,7 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import calibration, content, like, plan, plugins, stats, store
+from rtlab import calibration, content, plugins, stats, store
+from rtlab.campaign import like, plan
+from rtlab.campaign.pace import Pace, elapsed_s
 from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
 from rtlab.model import (
@@ -34,7 +36,6 @@ from rtlab.model import (
     Trial,
     Until,
 )
-from rtlab.pace import Pace, elapsed_s
 from rtlab.providers.contract import Provider
 from rtlab.state import StateFolder, now
 from rtlab.stats.missing import numbered

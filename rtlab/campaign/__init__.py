@@ -1,0 +1,1 @@
+"""A campaign: planned, forecast, run, resumed, and run like another one."""
