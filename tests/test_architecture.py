@@ -31,8 +31,8 @@ LEVELS = {
     "rtlab.report.paper": 2,
     "rtlab.report.ages": 2,
     "rtlab.store.facts": 2,
-    "rtlab.redaction": 2,
-    "rtlab.vocabulary": 2,
+    "rtlab.publish.redaction": 2,
+    "rtlab.publish.vocabulary": 2,
     "rtlab.providers.simulated.simulation": 2,
     "rtlab.runtimes": 2,
     "rtlab.experiments": 2,
@@ -47,11 +47,11 @@ ORCHESTRATION = {
     "rtlab.report",
     "rtlab.report.compare",
     "rtlab.host.doctor",
-    "rtlab.exports",
+    "rtlab.publish.exports",
     "rtlab.host.choice",
     "rtlab.campaign.forecast",
     "rtlab.campaign.like",
-    "rtlab.pack",
+    "rtlab.publish.pack",
 }
 
 HOMES = {
@@ -60,7 +60,7 @@ HOMES = {
     "vagrant": {"rtlab.providers.vagrant.provider"},
     "jinja2": {"rtlab.report.page"},
     "pycdlib": {"rtlab.providers.vagrant.seed"},
-    "pyarrow": {"rtlab.exports.parquet"},
+    "pyarrow": {"rtlab.publish.exports.parquet"},
 }
 
 

@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from rtlab import exports, report, store
+from rtlab import report, store
 from rtlab.errors import UsageError
+from rtlab.publish import exports
 from rtlab.report import latex
 from rtlab.report.model import Report
 

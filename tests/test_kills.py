@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import pack, scratch, store
+from rtlab import scratch, store
 from rtlab.campaign import bench
 from rtlab.errors import StoreError
+from rtlab.publish import pack
 from rtlab.store import Campaign
 from tests.conftest import make_spec, make_testbed, make_trial
 

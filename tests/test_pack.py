@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab import atomic, pack, report, store
+from rtlab import atomic, report, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import Outcome
-from rtlab.redaction import Redaction
+from rtlab.publish import pack
+from rtlab.publish.redaction import Redaction
 from rtlab.state import testbed_to_json as bed_to_json
 from rtlab.store import Campaign
 

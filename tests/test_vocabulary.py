@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from rtlab import pack, report
+from rtlab import report
 from rtlab.errors import StoreError
-from rtlab.redaction import GENERIC, Redaction
+from rtlab.publish import pack
+from rtlab.publish.redaction import GENERIC, Redaction
+from rtlab.publish.vocabulary import KEYS, WORDS
 from rtlab.store import Campaign
-from rtlab.vocabulary import KEYS, WORDS
 
 ROOT = Path(__file__).parent
 KEPT = sorted(p.parent for p in (ROOT / "data").glob("*/campaign.json"))
@@ -87,8 +88,8 @@ def test_an_archive_with_other_figures_is_refused(tmp_path: Path, monkeypatch: p
     """As a name that is part of the data and in no list would do it: here the key is taken off the list."""
     folder = ROOT / "data" / "emulated-debian-12"
     monkeypatch.setattr(pack, "names", lambda _: {"page"})
-    monkeypatch.setattr("rtlab.redaction.WORDS", frozenset())
-    monkeypatch.setattr("rtlab.redaction.KEYS", frozenset())
+    monkeypatch.setattr("rtlab.publish.redaction.WORDS", frozenset())
+    monkeypatch.setattr("rtlab.publish.redaction.KEYS", frozenset())
     with pytest.raises(StoreError, match="figures would not be the campaign's") as caught:
         pack.pack(Campaign(folder), tmp_path / "x.zip")
     assert "first_page_s" in caught.value.message and caught.value.remedy

@@ -32,8 +32,9 @@ def command(
     Failed and missing values are left out, never written as 0. Everything says where it was measured; names in exports
     of emulated and simulated campaigns say that they mean nothing.
     """
-    from rtlab import atomic, exports, report, store
+    from rtlab import atomic, report, store
     from rtlab.errors import UsageError
+    from rtlab.publish import exports
 
     if not name and as_json:
         console.print_json({known: form.about for known, form in exports.FORMATS.items()})

@@ -31,7 +31,8 @@ def command(
     Only facts on an allow-list leave; names of accounts and hosts, addresses, URLs and secrets are replaced in texts.
     Look at the result before you publish it: no search finds what it does not know.
     """
-    from rtlab import pack, store
+    from rtlab import store
+    from rtlab.publish import pack
 
     found = store.find(settings.campaigns_folder(), campaign or None)
     packed = pack.pack(found, output, authors=author or (), licence=licence)

@@ -22,8 +22,9 @@ def command(
 
     Exit status 0 when everything is unchanged, 1 otherwise.
     """
-    from rtlab import pack, store
+    from rtlab import store
     from rtlab.errors import StoreError
+    from rtlab.publish import pack
 
     found = store.find(settings.campaigns_folder(), campaign or None)
     changed = (*found.changed_files(), *pack.changed_in_bag(found.folder))

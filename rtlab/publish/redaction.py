@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rtlab.model import CampaignSpec, Record, Testbed, Trial
-from rtlab.vocabulary import KEYS, WORDS
+from rtlab.publish.vocabulary import KEYS, WORDS
 
 # Words that name nobody, though a host or an account may be called so; and rtlab's own, which data is made of.
 GENERIC = frozenset(

@@ -68,6 +68,6 @@ def export(report: Report, name: str, runtime: str = "") -> bytes:
         raise UsageError(
             f"The campaign has no runtime {runtime[:40]!r}.", remedy=f"It has {', '.join(report.spec.runtimes)}."
         )
-    module = importlib.import_module(f"rtlab.exports.{FORMATS[name].module}")
+    module = importlib.import_module(f"rtlab.publish.exports.{FORMATS[name].module}")
     write: Callable[[Report, str], bytes] = module.export
     return write(report, runtime or report.spec.baseline)

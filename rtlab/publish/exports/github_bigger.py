@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtlab.exports.github import entries
+from rtlab.publish.exports.github import entries
 from rtlab.report.model import Report
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rtlab.exports.values import as_json, described, label, nothing
 from rtlab.model import Json
+from rtlab.publish.exports.values import as_json, described, label, nothing
 from rtlab.report.model import Report
 
 

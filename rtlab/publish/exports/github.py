@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from rtlab.exports.values import as_json, described, label, nothing
+from rtlab.publish.exports.values import as_json, described, label, nothing
 from rtlab.report.model import Report
 from rtlab.units import from_base
 

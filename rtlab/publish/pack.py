@@ -32,7 +32,7 @@ import rtlab
 from rtlab import atomic, report, scratch, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import Json, Record
-from rtlab.redaction import ARM, TIME, VERSION, Redaction
+from rtlab.publish.redaction import ARM, TIME, VERSION, Redaction
 from rtlab.state import testbed_to_json
 from rtlab.store import RAW_FILES, Campaign
 

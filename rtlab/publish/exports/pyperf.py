@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from itertools import groupby
 
-from rtlab.exports.values import as_json, label, nothing, values
+from rtlab.publish.exports.values import as_json, label, nothing, values
 from rtlab.report.model import Report
 from rtlab.text import clean
 
