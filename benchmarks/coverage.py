@@ -2,10 +2,10 @@
 
     nice python benchmarks/coverage.py [--campaigns 4000] [--blocks 15] [--processes 2]
 
-Per scenario, noise and true ratio: 4000 campaigns of 15 blocks on two machines, laid out by ``rtlab.campaign.plan``. A step
-falls at a random moment of the campaign; a drift slows the host evenly by 5 % from first to last trial. The paper's
-design (all of the baseline on one machine, then all of the arm on the other) is analysed as a report does it, on the
-same scenarios. Prints Markdown: the tables of docs/method.md.
+Per scenario, noise and true ratio: 4000 campaigns of 15 blocks on two machines, laid out by ``rtlab.campaign.plan``.
+A step falls at a random moment of the campaign; a drift slows the host evenly by 5 % from first to last trial. The
+paper's design (all of the baseline on one machine, then all of the arm on the other) is analysed as a report does it,
+on the same scenarios. Prints Markdown: the tables of docs/method.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""rtlab.connection.playbook against real ansible-playbook runs on this very machine (connection local) and a closed SSH port."""
+"""rtlab.connection.playbook against real ansible-playbook runs on this very machine and a closed SSH port."""
 
 from __future__ import annotations
 

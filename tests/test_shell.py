@@ -63,7 +63,8 @@ def test_an_interrupted_end_is_an_end_at_once(tmp_path: Path) -> None:
         """)
     )
     code = (
-        "import signal, sys; from rtlab.connection.shell import run; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "import signal, sys; from rtlab.connection.shell import run; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"run((sys.executable, {str(tmp_path / 'stubborn.py')!r}, sys.argv[1]), timeout_s=60)"
     )
     pid_file = tmp_path / "pid"

@@ -1,7 +1,7 @@
 """The files that rtlab adds to a Debian it installs itself: network, first boot, boot loader, quiet services.
 
-They hold no identity and no address. What makes a machine this machine comes with its seed (``rtlab.providers.vagrant.seed``),
-which ``rtlab-seed`` reads at the first boot.
+They hold no identity and no address. What makes a machine this machine comes with its seed
+(``rtlab.providers.vagrant.seed``), which ``rtlab-seed`` reads at the first boot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This very machine, with a Docker of rtlab's own beside whatever Docker there is (see ``rtlab.engines.docker.private``).
+"""This very machine, with a Docker of rtlab's own beside whatever there is (see ``rtlab.engines.docker.private``).
 
 For CI runners and bare metal. Nothing outside the state folder, /run/rtlab-<id>, one network namespace and one cgroup
 is written; the machine is never rebooted. Which runtimes can run here is found out by running each of them once.
