@@ -1,0 +1,214 @@
+"""Machines, what runs on them, and how commands reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Literal, Protocol
+
+Json = Any  # what json.loads returns
+
+
+class Level(str, Enum):
+    """What a machine is, which decides what its figures mean."""
+
+    METAL = "metal"
+    VIRTUALIZED = "hardware-virtualized"  # a VM on metal, made by rtlab
+    NESTED = "nested"  # a VM inside a VM
+    GUEST = "guest"  # the host itself is somebody's VM; containers run directly on it
+    EMULATED = "emulated"  # TCG: no figure from it means anything
+    SIMULATED = "simulated"  # no machine at all: values drawn from a scenario
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A host that runs containers.
+
+    Attributes:
+        name: Short and unique within the testbed; goes into folder names (``[a-z0-9-]+``).
+        transport: How commands reach it: ``ssh``, ``local`` (subprocess) or ``simulated``.
+        address, port, user: Where sshd listens; meaningless for other transports.
+        key_file, known_hosts_file: Files on the controller; None for other transports.
+        python: Interpreter on the machine for the probe (3.6 or later).
+        sudo: Whether commands need ``sudo -n`` there to be root.
+        engine_socket: Path of dockerd's socket on the machine.
+        docker_cli: Path of the docker command there.
+        netns: Network namespace file (``/run/netns/…``) that the probe must enter, or None.
+        home: rtlab's folder on the machine: probe, page and images live there.
+        runtimes: Names of the runtimes that were installed and proved there.
+        programs: Runtime -> SHA-256 of its program as ``up`` proved it: each trial's proof compares with it.
+        may_reboot: Whether rtlab may reboot it.
+        level: What it is.
+    """
+
+    name: str
+    transport: Literal["ssh", "local", "simulated"] = "ssh"
+    address: str = ""
+    port: int = 22
+    user: str = "root"
+    key_file: str | None = None
+    known_hosts_file: str | None = None
+    python: str = "/usr/bin/python3"
+    sudo: bool = True
+    engine_socket: str = "/var/run/docker.sock"
+    docker_cli: str = "/usr/bin/docker"
+    netns: str | None = None
+    home: str = "/opt/rtlab"
+    runtimes: tuple[str, ...] = ()
+    programs: Mapping[str, str] = field(default_factory=dict)
+    may_reboot: bool = True
+    level: Level = Level.METAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Testbed:
+    """The set of machines that one ``rtlab up`` made or found.
+
+    Attributes:
+        id: Random, 8 hex digits; part of the names of everything that rtlab created for it.
+        provider: Name of the module in ``rtlab.providers``.
+        profile: Name of the profile of pins.
+        design: ``crossover`` (every runtime on every machine) or ``paper`` (one runtime per machine).
+        machines: In order; one or more.
+        created_at: ISO 8601, UTC.
+        details: Provider-specific facts worth keeping with a campaign (accelerator, box digest, cache mode).
+    """
+
+    __test__ = False
+
+    id: str
+    provider: str
+    profile: str
+    design: Literal["crossover", "paper"]
+    machines: tuple[Machine, ...]
+    created_at: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def level(self) -> Level:
+        """The least trustworthy level among the machines."""
+        order = list(Level)
+        return max((m.level for m in self.machines), key=order.index)
+
+    def machine(self, name: str) -> Machine:
+        """The machine of that name (KeyError if there is none)."""
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something long is going on: what the CLI shows as progress and writes to the log.
+
+    Attributes:
+        stage: Stable short name: ``box``, ``machines``, ``provision``, ``trial`` …
+        message: One line for people.
+        fraction: 0..1 of the stage, or None when it cannot be known.
+        machine: Which machine it concerns, or None.
+        level: ``info``; ``warning`` is shown even when quiet.
+    """
+
+    stage: str
+    message: str
+    fraction: float | None = None
+    machine: str | None = None
+    level: Literal["info", "warning"] = "info"
+
+
+class Notify(Protocol):
+    """Where orchestration sends its events; the CLI passes one in, tests collect them."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+
+def ignore_events(_event: Event, /) -> None:
+    """A Notify for callers that do not show progress."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandResult:
+    """One finished command, local or remote.
+
+    Attributes:
+        argv: As given.
+        exit_status: None when it was killed after ``timeout_s`` or the connection was lost.
+        stdout, stderr: Raw bytes, complete up to the shell's size cap.
+        started_at: ISO 8601, UTC, by the controller's clock.
+        elapsed_s: By the controller's monotonic clock; never a measurement.
+        timed_out: It was killed after its time limit.
+    """
+
+    argv: tuple[str, ...]
+    exit_status: int | None
+    stdout: bytes
+    stderr: bytes
+    started_at: str
+    elapsed_s: float
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_status == 0
+
+    def text(self) -> str:
+        """stdout as text; undecodable bytes replaced."""
+        return self.stdout.decode("utf-8", "replace")
+
+    def tail(self, lines: int = 10) -> str:
+        """The last lines of stderr, or of stdout when stderr is empty."""
+        text = (self.stderr or self.stdout).decode("utf-8", "replace")
+        return "\n".join(text.rstrip().splitlines()[-lines:])
+
+
+class Shell(Protocol):
+    """Runs commands on one machine: implemented by ``shell.LocalShell`` and ``ssh.SSHShell``.
+
+    Every method raises MachineUnreachable when the machine cannot be reached.
+    """
+
+    def run(self, argv: tuple[str, ...], *, timeout_s: float, stdin: bytes = b"", root: bool = True) -> CommandResult:
+        """Run ``argv`` (no shell interpretation) and wait; a time-out is a result, not an exception."""
+
+    def put(self, content: bytes, path: str, mode: int) -> None:
+        """Write a file there atomically, as root."""
+
+    def get(self, path: str) -> bytes:
+        """Read a file from there, as root."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """A container runtime that rtlab can install, hand to Docker and prove. Data only.
+
+    Attributes:
+        name: ``runc``, ``kata`` …; Docker knows it by ``docker_name``.
+        title: For tables: ``runC``, ``Kata``.
+        docker_name: The key in daemon.json's ``runtimes`` (``runc`` is built in).
+        role: The Ansible role that installs it.
+        proof: Which check of the probe proves it: ``runc``, ``crun``, ``youki``, ``gvisor``, ``kata``.
+        own_kernel: Whether a container under it has a kernel of its own.
+        needs_kvm: Whether the machine must have a working /dev/kvm.
+        variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
+        known_errors: What it says when it cannot run -> what that means and what to do.
+        summary: One sentence for ``--help`` and docs.
+    """
+
+    name: str
+    title: str
+    docker_name: str
+    role: str
+    proof: str
+    own_kernel: bool
+    needs_kvm: bool = False
+    variants: bool = False
+    known_errors: Mapping[str, str] = field(default_factory=dict)
+    summary: str = ""
+
+    def meaning_of(self, message: str) -> str:
+        """What a message of the engine or of this runtime means, in a sentence; empty when it is not known."""
+        return next((meaning for words, meaning in self.known_errors.items() if words in message), "")
