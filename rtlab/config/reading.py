@@ -1,0 +1,283 @@
+"""``rtlab.toml`` and the command line's options -> settings, every problem named at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rtlab import plugins
+from rtlab.config.setting import check, describe, listed, show
+from rtlab.config.settings import (
+    BACKENDS,
+    KATA_HYPERVISORS,
+    SECTIONS,
+    VARIANT,
+    CampaignSettings,
+    Config,
+    TestbedSettings,
+)
+from rtlab.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+FILE_NAME = "rtlab.toml"
+
+# A configuration is a page of text; anything larger is another file.
+MAX_FILE_BYTES = 1_000_000
+
+# Options whose name on the command line is not the key's.
+_OPTIONS = {"campaign.margin_percent": "--margin", "campaign.until_percent": "--until"}
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
+    """Read a configuration and lay the command line's values over it.
+
+    Args:
+        path: A file that must exist; None reads ``rtlab.toml`` of the working folder if there is one.
+        overrides: Section -> key -> value: ``{"campaign": {"runs": 3}, "experiments": {"io": {"size_mb": 512}}}``.
+            None as a value means "not given".
+
+    Raises:
+        ConfigError: naming each wrong key or value with its place and what is allowed.
+    """
+    file = path if path is not None else Path(FILE_NAME)
+    text = _read(file) if path is not None or file.exists() else ""
+    data = _parse(file, text)
+    given = {key: value for key, value in _flat(overrides or {}) if value is not None}
+    reader = _Reader(file, text, given)
+    config = reader.config(data)
+    if reader.problems:
+        raise ConfigError("\n".join(reader.problems), remedy=reader.remedy())
+    return dataclasses.replace(config, source=str(file) if text else "")
+
+
+def _flat(nested: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested sections as dotted keys: ``("experiments.io.size_mb", 512)``."""
+    depth = 2 if before.startswith("experiments.") else 1
+    for key, value in nested.items():
+        if isinstance(value, Mapping) and before.count(".") < depth:
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _read(file: Path) -> str:
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: that is no configuration of rtlab.")
+        # Some editors put a byte-order mark in front; it means nothing in UTF-8.
+        return file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"There is no file {file}.", remedy="`rtlab init` writes a commented rtlab.toml.") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ConfigError(f"Cannot read {file}: {error.strerror}.") from error
+
+
+def _parse(file: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(
+            f"{file} is not valid TOML: {error}.",
+            remedy="Texts stand in double quotes, lists in [brackets]: `rtlab init --stdout` shows every key.",
+        ) from error
+
+
+class _Reader:
+    """Checks one file and collects every problem instead of stopping at the first."""
+
+    def __init__(self, file: Path, text: str, overrides: Mapping[str, Any]) -> None:
+        self.file = file
+        self.text = text
+        self.overrides = overrides
+        self.problems: list[str] = []
+
+    def config(self, data: Mapping[str, Any]) -> Config:
+        for name in data.keys() - SECTIONS.keys() - {"experiments"}:
+            self._unknown(name, name, (*SECTIONS, "experiments"), "section")
+        testbed = self._section("testbed", data)
+        campaign = self._section("campaign", data)
+        parameters = self._parameters(data.get("experiments", {}))
+        self._names("testbed.runtimes", testbed.runtimes, "runtimes")
+        self._names("campaign.runtimes", campaign.runtimes, "runtimes")
+        self._names("campaign.baseline", (campaign.baseline,), "runtimes")
+        self._names("campaign.experiments", campaign.experiments, "experiments")
+        return Config(testbed=self._testbed(testbed), campaign=self._campaign(campaign), parameters=parameters)
+
+    def remedy(self) -> str:
+        if all(problem.startswith("--") for problem in self.problems):
+            return ""
+        return "`rtlab init --stdout` shows every key with its default."
+
+    # ------------------------------------------------------------- sections
+
+    def _section(self, name: str, data: Mapping[str, Any]) -> Any:
+        """The section's dataclass; a wrong key keeps its default, so that checking can go on."""
+        kind = SECTIONS[name]
+        given = data.get(name, {})
+        if not isinstance(given, dict):
+            self._wrong(name, given, f"must be a section: [{name}]")
+            given = {}
+        allowed = tuple(f.name for f in dataclasses.fields(kind))
+        values: dict[str, Any] = {}
+        for key, value in given.items():
+            if key not in allowed:
+                self._unknown(f"{name}.{key}", key, allowed, "key")
+            elif f"{name}.{key}" not in self.overrides:
+                values[key] = value
+        for dotted, value in self.overrides.items():
+            section, _, key = dotted.partition(".")
+            if section == name:
+                if key not in allowed:
+                    raise AssertionError(f"no setting {dotted}")
+                values[key] = value
+        valid = {}
+        for key, value in values.items():
+            try:
+                valid[key] = check(kind, key, value)
+            except ValueError:
+                self._wrong(f"{name}.{key}", value, f"must be {describe(kind, key)}")
+        return kind(**valid)
+
+    def _parameters(self, given: Any) -> dict[str, Mapping[str, Any]]:
+        if not isinstance(given, dict):
+            self._wrong("experiments", given, "must hold one section per experiment: [experiments.boot]")
+            return {}
+        merged: dict[str, dict[str, Any]] = {}
+        for name, values in given.items():
+            if isinstance(values, dict):
+                merged[name] = dict(values)
+            else:
+                self._wrong(f"experiments.{name}", values, f"must be a section: [experiments.{name}]")
+        for dotted, value in self.overrides.items():
+            section, _, rest = dotted.partition(".")
+            if section == "experiments":
+                name, _, key = rest.partition(".")
+                merged.setdefault(name, {})[key] = value
+        parameters: dict[str, Mapping[str, Any]] = {}
+        for name, values in merged.items():
+            if name not in plugins.names("experiments"):
+                self._unknown(f"experiments.{name}", name, plugins.names("experiments"), "experiment")
+                continue
+            parameters[name] = values
+            experiment = plugins.experiment(name)
+            defaults = experiment.defaults("default")
+            unknown = values.keys() - defaults.keys() - experiment.defaults("paper").keys()
+            for key in unknown:
+                self._unknown(f"experiments.{name}.{key}", key, tuple(defaults), "parameter")
+            if not unknown:
+                for problem in experiment.problems({**defaults, **values}):
+                    mine = [k for k in values if f"experiments.{name}.{k}" in self.overrides and k in problem]
+                    place = f"--set {name}" if mine else self._place(f"experiments.{name}")
+                    self.problems.append(f"{place}: {problem}.")
+        return parameters
+
+    # ------------------------------------------------------------- values that only other values decide
+
+    def _names(self, dotted: str, values: tuple[str, ...], kind: plugins.Kind) -> None:
+        default = getattr(SECTIONS[dotted.split(".")[0]](), dotted.split(".")[1])
+        if values == (default if isinstance(default, tuple) else (default,)):
+            return
+        for value in values:
+            name, colon, variant = value.partition(":") if kind == "runtimes" else (value, "", "")
+            known = plugins.names(kind)
+            if name not in known:
+                self._unknown(dotted, value, known, kind[:-1])
+            elif colon and not plugins.runtime(name).variants:
+                self._wrong(dotted, value, f"must not have a colon: {name} has no variants")
+            elif colon and not re.fullmatch(VARIANT, variant):
+                self._wrong(dotted, value, "must have 1 to 20 lower-case letters, digits and dashes after the colon")
+        if len(set(values)) < len(values):
+            self._wrong(dotted, list(values), "must not name the same twice")
+
+    def _testbed(self, testbed: TestbedSettings) -> TestbedSettings:
+        if testbed.provider in BACKENDS:
+            if testbed.backend not in ("auto", testbed.provider):
+                self._wrong("testbed.backend", testbed.backend, f"contradicts provider = {testbed.provider!r}")
+            testbed = dataclasses.replace(testbed, provider="vagrant", backend=testbed.provider)  # type: ignore[arg-type]
+        elif testbed.provider != "auto":
+            known = ("auto", *BACKENDS, *plugins.names("providers"))
+            if testbed.provider not in known:
+                self._unknown("testbed.provider", testbed.provider, known, "provider")
+        if not testbed.runtimes:
+            self._wrong("testbed.runtimes", [], f"must name at least one of {listed(plugins.names('runtimes'))}")
+        if testbed.provider == "static" and not testbed.inventory:
+            self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
+        self._variants(testbed)
+        if testbed.kata_version and not re.fullmatch(r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}", testbed.kata_version):
+            self._wrong("testbed.kata_version", testbed.kata_version, "must be a release, such as 3.32.0")
+        for key, digits in (("kata_sha256", 64), ("box_sha256", 64), ("crun_sha256", 64), ("gvisor_sha512", 128)):
+            digest = getattr(testbed, key)
+            if digest and not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
+                self._wrong(f"testbed.{key}", digest, f"must be {digits} hexadecimal digits, lower case")
+        if testbed.crun_url and not testbed.crun_url.startswith("https://"):
+            self._wrong("testbed.crun_url", testbed.crun_url, "must be an https:// address")
+        return testbed
+
+    def _variants(self, testbed: TestbedSettings) -> None:
+        """Each kata:NAME among the runtimes is a section or a hypervisor, and each section is well formed."""
+        for name, settings in testbed.kata.items():
+            if not re.fullmatch(VARIANT, name):
+                self._wrong(f"testbed.kata.{name}", name, "must be 1 to 20 lower-case letters, digits and dashes")
+            for key, value in settings.items():
+                if not re.fullmatch("[a-z0-9_]+", key) or (key == "hypervisor" and not isinstance(value, str)):
+                    self._wrong(f"testbed.kata.{name}.{key}", value, "is no setting of Kata's configuration.toml")
+        known = tuple(dict.fromkeys((*testbed.kata, *KATA_HYPERVISORS)))
+        for runtime in testbed.runtimes:
+            name, colon, variant = runtime.partition(":")
+            if name == "kata" and colon and re.fullmatch(VARIANT, variant) and variant not in known:
+                self._unknown("testbed.runtimes", variant, known, "variant of kata called")
+
+    def _campaign(self, campaign: CampaignSettings) -> CampaignSettings:
+        if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", campaign.name):
+            self._wrong("campaign.name", campaign.name, "must be 1 to 40 lower-case letters, digits and dashes")
+        return campaign
+
+    # ------------------------------------------------------------- telling
+
+    def _place(self, dotted: str) -> str:
+        """``rtlab.toml line 7: campaign.runs``, or the option when the value came from the command line."""
+        if dotted in self.overrides:
+            return _OPTIONS.get(dotted, "--" + dotted.rpartition(".")[2].replace("_", "-"))
+        line = line_of(self.text, dotted)
+        return f"{self.file}{f' line {line}' if line else ''}: {dotted}"
+
+    def _wrong(self, dotted: str, value: Any, why: str) -> None:
+        shown = show(value)
+        between = " " if dotted in self.overrides else " = "
+        self.problems.append(f"{self._place(dotted)}{between}{shown}: {why}.")
+
+    def _unknown(self, dotted: str, name: str, known: Iterable[str], kind: str) -> None:
+        known = tuple(known)
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        place = self._place(dotted)
+        if any(f"{given}.".startswith(f"{dotted}.") for given in self.overrides if given.startswith("experiments.")):
+            place = "--set"
+        self.problems.append(f"{place}: there is no {kind} {name[:60]!r}.{hint} Known: {listed(known)}.")
+
+
+def line_of(text: str, dotted: str) -> int | None:
+    """The line on which a key (or a section) stands in a TOML text, None when it is not written plainly there."""
+    section, _, key = dotted.rpartition(".")
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        header = re.match(r"\s*\[([^\[\]]+)\]", line)
+        if header:
+            current = re.sub(r"\s|\"", "", header[1])
+            if current == dotted:
+                return number
+        elif current == section and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
+            return number
+    return None

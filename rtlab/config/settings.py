@@ -1,0 +1,128 @@
+"""All settings of ``rtlab.toml`` with their defaults, ranges and meanings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Interval
+
+from rtlab.config.setting import setting
+
+# More blocks than this is a slip of the finger: 10 000 blocks of a few minutes each take weeks.
+MAX_RUNS = 10_000
+
+# What may follow the colon in kata:small.
+VARIANT = "[a-z0-9][a-z0-9-]{0,19}"
+
+# For which releases of Kata have a configuration; which of them a given release has, its role says.
+KATA_HYPERVISORS = ("qemu", "qemu-virtiofs", "clh", "fc", "acrn", "dragonball", "stratovirt", "openvmm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestbedSettings:
+    """Section ``[testbed]``: what ``rtlab up`` makes."""
+
+    __test__ = False
+
+    provider: str = setting(
+        "auto",
+        "What supplies the machines: auto, local (this machine), libvirt or virtualbox (Vagrant machines), "
+        "static (machines of an inventory), simulated.",
+    )
+    profile: str = setting("auto", "Set of pinned versions: auto, or the name of a profile.")
+    accel: Literal["auto", "kvm", "tcg"] = setting(
+        "auto", "libvirt machines: hardware virtualization, or emulation (tcg: no figure from it means anything)."
+    )
+    backend: Literal["auto", "libvirt", "virtualbox"] = setting("auto", "What runs Vagrant's machines.")
+    machines: Annotated[int, Interval(ge=1, le=32)] = setting(2, "Number of Vagrant machines.")
+    cpus: Annotated[int, Interval(ge=1, le=512)] = setting(4, "Virtual CPUs per machine; the paper's is 4.")
+    memory_mb: Annotated[int, Interval(ge=512, le=4_194_304)] = setting(
+        8192, "Memory per machine, MiB; the paper's is 8192."
+    )
+    disk_gb: Annotated[int, Interval(ge=4, le=16_384)] = setting(10, "Disk per machine, GB; the paper's is 10.")
+    disk_cache: Literal["none", "writeback", "writethrough"] = setting(
+        "none", "The host's cache mode for the machines' disks: it changes every disk figure."
+    )
+    runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
+    design: Literal["crossover", "paper"] = setting(
+        "crossover", "crossover: every runtime on every machine. paper: one runtime per machine, as in the study."
+    )
+    box: str = setting("", "Vagrant box (name or file); empty: the profile's, built here.")
+    inventory: str = setting("", "static machines: path of an Ansible inventory.")
+    allow_reboot: bool = setting(False, "static machines: whether rtlab may reboot them.")
+    box_sha256: str = setting("", "SHA-256 of the profile's cloud image, where the profile pins none.")
+    kata_version: str = setting("", "Another release of Kata than the profile's, such as 3.32.0.")
+    kata_flavour: Literal["", "go", "rs"] = setting("", "Kata's Go runtime, or runtime-rs; empty: the profile's.")
+    kata_archive: str = setting("", "Path or URL of a Kata release archive; empty: the profile's.")
+    kata_sha256: str = setting("", "SHA-256 of kata_archive, checked before it is opened.")
+    gvisor_sha512: str = setting("", "SHA-512 of the profile's gVisor release, where the profile pins none.")
+    crun_url: str = setting("", "URL of a static crun, where the profile's distribution has none.")
+    crun_sha256: str = setting("", "SHA-256 of what crun_url serves.")
+    kata: Mapping[str, Mapping[str, bool | int | float | str]] = field(
+        default_factory=dict,
+        metadata={
+            "about": "Variants of Kata as arms of their own: a section [testbed.kata.small] makes the runtime "
+            "kata:small. Keys: hypervisor (qemu, clh …), and settings of Kata's own configuration.toml "
+            "(default_memory, shared_fs …)."
+        },
+    )
+    scenario: str = setting("", "simulated machines: path of a scenario; empty: the built-in one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignSettings:
+    """Section ``[campaign]``: what ``rtlab bench`` runs. Empty tuples mean: all that the testbed has."""
+
+    name: str = setting("campaign", "Part of the campaign's folder name: lower-case letters, digits and dashes.")
+    design: Literal["default", "paper"] = setting("default", "paper repeats the study to the letter.")
+    runs: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = setting(
+        15, "Number of blocks: every runtime once in each. 15 is the paper's number, 16 balances the crossover."
+    )
+    experiments: tuple[str, ...] = setting((), "Empty: all.")
+    runtimes: tuple[str, ...] = setting((), "Empty: all that the testbed has.")
+    baseline: str = setting("runc", "The runtime that the others are compared with.")
+    reboot: Literal["auto", "trial", "block", "never"] = setting(
+        "auto", "When a machine is rebooted. auto: once per block and runtime where rtlab may reboot, else never."
+    )
+    seed: Annotated[int, Interval(ge=0, le=2**63 - 1)] | None = setting(
+        None, "Of the random order; unset: drawn at random, and stored with the campaign."
+    )
+    until_percent: Annotated[float, Interval(gt=0, lt=100)] | None = setting(
+        None, "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent."
+    )
+    max_blocks: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = setting(40, "Adaptive: stop after so many blocks.")
+    max_hours: Annotated[float, Interval(gt=0, le=10_000)] | None = setting(
+        None, "Adaptive: stop before the next block once the trials took so long, hours."
+    )
+    aa: bool = setting(False, "Add 4 blocks with the baseline in both arms: the noise floor.")
+    margin_percent: Annotated[float, Interval(gt=0, lt=100)] = setting(
+        5.0, "A difference smaller than this has no practical meaning."
+    )
+    strict: bool = setting(False, "Refuse machines that differ beyond the runtime, instead of warning.")
+    trial_timeout_s: Annotated[float, Interval(gt=0, le=86_400)] = setting(1800.0, "Cap for one trial, seconds.")
+    ready_timeout_s: Annotated[float, Interval(gt=0, le=86_400)] = setting(
+        600.0, "Cap for a machine to become quiet, and to return from a reboot, seconds."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of ``rtlab.toml``.
+
+    Attributes:
+        parameters: Per experiment, only what the file sets; the experiment fills in the rest.
+        source: The file it came from; empty when there is none.
+    """
+
+    testbed: TestbedSettings = field(default_factory=TestbedSettings)
+    campaign: CampaignSettings = field(default_factory=CampaignSettings)
+    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    source: str = ""
+
+
+SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": CampaignSettings}
+
+# The two kinds of Vagrant machine are asked for by their own names too: `--provider libvirt`.
+BACKENDS = ("libvirt", "virtualbox")
