@@ -53,8 +53,8 @@ DEBTS = {
     ("rtlab.artifacts.box.keeping", "rtlab.providers.vagrant.libvirt"),
     ("rtlab.engines.docker.private", "rtlab.providers.contract"),
     ("rtlab.providers.vagrant.provider", "rtlab.providers.static"),
-    ("rtlab.testbed", "rtlab.runtimes.kata.compatibility"),
-    ("rtlab.testbed", "rtlab.runtimes.kata.release"),
+    ("rtlab.testbed.provision", "rtlab.runtimes.kata.compatibility"),
+    ("rtlab.testbed.provision", "rtlab.runtimes.kata.release"),
 }
 
 # Every third-party library, and the modules or rooms that use it.

@@ -1,0 +1,246 @@
+"""``rtlab up``: machines created, roles applied, runtimes proved.
+
+A second ``up`` changes nothing: what the roles were given is digested and kept on the machines, and machines that
+carry the same digest are only verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rtlab import plugins
+from rtlab.artifacts import images, profile
+from rtlab.artifacts import pins as digests
+from rtlab.artifacts.profile import Profile
+from rtlab.config import TestbedSettings
+from rtlab.connection.playbook import apply
+from rtlab.errors import HostUnfit, TestbedMissing, UsageError
+from rtlab.model import Event, Level, Machine, Notify, Testbed
+from rtlab.providers.contract import Provider
+from rtlab.runtimes.kata import compatibility
+from rtlab.runtimes.kata import release as kata_release
+from rtlab.state import StateFolder
+from rtlab.testbed.proving import prove
+from rtlab.testbed.stamp import STAMP, probe_file, read_stamp, stamp_of
+
+PROVISION_TIMEOUT_S = 3600.0
+
+# Settings that hold the digest of a download.
+DIGESTS = ("kata_sha256", "box_sha256", "gvisor_sha512", "crun_sha256")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """What ``up`` did.
+
+    Attributes:
+        provisioned: Machines to which the roles were applied now; empty when everything was there already.
+        changed: Machine -> how many tasks changed something, for those machines.
+        unavailable: Runtime -> why it cannot run here, when the provider found that out (local machines only).
+        failed_proofs: What a proof said before a later try succeeded; kept with the testbed and every campaign.
+    """
+
+    testbed: Testbed
+    provisioned: tuple[str, ...]
+    changed: Mapping[str, int]
+    unavailable: Mapping[str, str]
+    failed_proofs: tuple[str, ...]
+
+
+def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provision: bool = False) -> Up:
+    """Create or start the machines, apply the roles, prove every runtime.
+
+    Args:
+        settings: With provider and profile resolved (not ``auto``).
+        provision: Apply the roles even where the stamp says that they were applied.
+
+    Raises:
+        RtlabError: what was created so far stays and is in the journal; `up` goes on, `teardown` removes it.
+    """
+    provider: Provider = plugins.provider(settings.provider)
+    pins = kata_release.chosen(profile.load(settings.profile), settings.kata_version, settings.kata_flavour)
+    given = _given(settings)
+    folder = state.path.parent
+    pins = profile.with_sources(pins, given)
+    locked = digests.read(folder)
+    wanted = profile.missing_pins(pins, settings.runtimes, {k: v for k, v in given.items() if k not in DIGESTS})
+    digests.refuse_changes(wanted, given, locked)
+    given = {**digests.recall(wanted, locked), **given}
+    if "box_sha256" in given:
+        pins = replace(pins, box={**pins.box, "sha256": given["box_sha256"]})
+    provider.check(settings)
+    if settings.provider != "simulated":
+        _require_pins(pins, settings, given, state)
+    if settings.provider == "vagrant" and any(plugins.runtime(r).role == "kata" for r in settings.runtimes):
+        _require_kata(pins, notify)
+    with state.locked("rtlab up"):
+        testbed_id = state.testbed_id() or state.new_testbed_id()
+        _refuse_another_testbed(settings, state)
+        testbed = provider.up(settings, pins, testbed_id, state, notify)
+        unavailable = dict(testbed.details.get("unavailable_runtimes", {}))
+        testbed = _with_runtimes(testbed, settings, unavailable)
+        chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
+        testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
+        state.write_testbed(testbed)
+        if testbed.level is Level.SIMULATED:
+            return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())
+        prepared = _prepare_images(pins, notify)
+        variables = _variables(testbed, pins, settings, given, prepared)
+        stamps = {m.name: stamp_of(m, variables) for m in testbed.machines}
+        waiting = tuple(m.name for m in testbed.machines if provision or read_stamp(provider, m) != stamps[m.name])
+        changed: Mapping[str, int] = {}
+        if waiting:
+            changed = apply(
+                "site.yml",
+                testbed,
+                state=state,
+                extra_vars=variables,
+                notify=notify,
+                timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
+                limit=waiting,
+            ).changed
+        for name in waiting:
+            machine = testbed.machine(name)
+            shell = provider.shell(machine)
+            shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
+            shell.close()
+        if testbed.provider == "vagrant":  # only there were they used and found right
+            digests.write(folder, wanted, given, locked)
+        testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
+        state.write_testbed(testbed)
+        testbed, failed = prove(provider, testbed, prepared.references, notify)
+        if failed:
+            testbed = replace(testbed, details={**testbed.details, "failed_proofs": list(failed)})
+        state.write_testbed(testbed)
+        return Up(
+            testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable, failed_proofs=tuple(failed)
+        )
+
+
+def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
+    """Say at once, before anything is made, what cannot be reached or is not pinned."""
+    if not _made_already(settings, state):
+        installs = settings.runtimes if settings.provider == "vagrant" else ()
+        profile.require_reachable(pins, installs, given)
+    missing = profile.missing_pins(pins, settings.runtimes, given)
+    if missing:
+        listed = "\n".join(f"  {pin.variable} for {pin.of}" for pin in missing)
+        raise HostUnfit(
+            f"Profile {pins.name} does not pin every digest, because no independent value is known:\n{listed}",
+            remedy="Give it once, from a source that you trust: "
+            + " ".join(f"--{pin.variable.replace('_', '-')} SHA" for pin in missing)
+            + "; or leave that runtime out with --runtimes.",
+        )
+
+
+def _require_kata(pins: Profile, notify: Notify) -> None:
+    """Refuse before anything is made what is known not to work together."""
+    warning = compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
+    if warning:
+        notify(Event(stage="provision", level="warning", message=warning))
+
+
+def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
+    """Whether the machines stand with all that is asked for: then nothing is downloaded, and no server needed."""
+    try:
+        existing = state.testbed()
+    except TestbedMissing:
+        return False
+    there = {runtime for machine in existing.machines for runtime in machine.runtimes}
+    return existing.profile == settings.profile and "images" in existing.details and there >= set(settings.runtimes)
+
+
+def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
+    try:
+        existing = state.testbed()
+    except TestbedMissing:
+        return
+    if (existing.provider, existing.profile, existing.design) != (settings.provider, settings.profile, settings.design):
+        raise UsageError(
+            f"There is a testbed here already (provider {existing.provider}, profile {existing.profile}, "
+            f"design {existing.design}); {settings.provider}, {settings.profile}, {settings.design} was asked for.",
+            remedy="Remove it first with `rtlab teardown`, or work in another folder.",
+        )
+
+
+def _with_runtimes(testbed: Testbed, settings: TestbedSettings, unavailable: Mapping[str, str]) -> Testbed:
+    """Which runtimes each machine gets: all of them, or in the paper's design the first one on the first machine …"""
+    wanted = tuple(r for r in settings.runtimes if r not in unavailable)
+    for name in wanted:
+        plugins.runtime(name)
+    if not wanted:
+        raise HostUnfit(
+            "None of the runtimes can run here:\n  " + "\n  ".join(f"{r}: {why}" for r, why in unavailable.items()),
+            remedy="`rtlab doctor` says what is missing.",
+        )
+    machines: list[Machine] = []
+    for number, machine in enumerate(testbed.machines):
+        mine = (wanted[number],) if settings.design == "paper" and number < len(wanted) else wanted
+        machines.append(replace(machine, runtimes=mine))
+    if settings.design == "paper":
+        if len(testbed.machines) < len(wanted):
+            raise UsageError(
+                f"The paper's design has one runtime per machine: {len(wanted)} runtimes need as many machines, "
+                f"there are {len(testbed.machines)}.",
+                remedy="Say --machines, or name fewer --runtimes.",
+            )
+        machines = machines[: len(wanted)]
+    return replace(testbed, machines=tuple(machines), design=settings.design)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """Where the machines get their images: pulled by digest, or from archives made here.
+
+    Attributes:
+        references: Role (``httpd``, ``tools``) to the reference under which Docker knows the image.
+        registry, archives: As the role ``images`` takes them.
+    """
+
+    references: Mapping[str, str]
+    registry: tuple[Mapping[str, str], ...]
+    archives: tuple[Mapping[str, str], ...]
+
+
+def _prepare_images(pins: Profile, notify: Notify) -> _Images:
+    references: dict[str, str] = {}
+    registry: list[Mapping[str, str]] = []
+    archives: list[Mapping[str, str]] = []
+    for role, wanted in pins.images.items():
+        if wanted["source"] == "registry":
+            reference = str(wanted["reference"])
+            registry.append({"role": role, "reference": reference, "digest": str(wanted["digest"])})
+        else:
+            archive = images.build(role, notify=notify)
+            reference = archive.reference
+            archives.append({"role": role, "reference": reference, "path": str(archive.path), "sha256": archive.sha256})
+        references[role] = reference
+    return _Images(references=references, registry=tuple(registry), archives=tuple(archives))
+
+
+def _variables(
+    testbed: Testbed, pins: Profile, settings: TestbedSettings, given: Mapping[str, str], prepared: _Images
+) -> dict[str, Any]:
+    """Everything that the playbooks are given."""
+    variables: dict[str, Any] = {
+        **pins.role_variables,
+        "rtlab_owned": testbed.provider == "vagrant",
+        "images_registry": list(prepared.registry),
+        "images_archives": list(prepared.archives),
+        "bench_tools_probe": str(probe_file()),
+        "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
+    }
+    return variables | {k: v for k, v in given.items() if k != "box_sha256"}
+
+
+def _given(settings: TestbedSettings) -> dict[str, str]:
+    """What the user gave that the profile may not pin."""
+    given = {key: getattr(settings, key) for key in (*DIGESTS, "crun_url")}
+    if settings.kata_archive.startswith("https://"):
+        given["kata_url"] = settings.kata_archive
+    elif settings.kata_archive:
+        given["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
+    return {key: value for key, value in given.items() if value}
