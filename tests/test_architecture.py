@@ -75,7 +75,7 @@ HOMES = {
     "scipy": {"rtlab.stats.student"},
     "tomli": {"rtlab.artifacts", "rtlab.config", "rtlab.providers.simulated.provider"},
     "typer": {"rtlab.cli"},
-    "vagrant": {"rtlab.providers.vagrant.provider"},
+    "vagrant": {"rtlab.providers.vagrant.watched"},
     "yaml": {"rtlab.runtimes.kata.compatibility"},
 }
 

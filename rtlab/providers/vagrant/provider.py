@@ -1,4 +1,4 @@
-"""Machines made by Vagrant, with libvirt or VirtualBox. The only module that imports python-vagrant.
+"""Machines made by Vagrant, with libvirt or VirtualBox.
 
 Vagrant makes and starts the machines. What exists is asked of libvirt or VirtualBox themselves, and removed through
 them: that works also when Vagrant's own state was lost (docs/decisions/0011-vagrant-machines.md).
@@ -9,108 +9,42 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from vagrant import Vagrant
-
 from rtlab import atomic, content
-from rtlab.artifacts import apt_sources, box
 from rtlab.artifacts.box import catalogue
-from rtlab.artifacts.box.catalogue import Box, at
+from rtlab.artifacts.box.catalogue import Box
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.connection import keys
-from rtlab.connection.shell import run
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.host import virtualization
-from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
+from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Resource
 from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
+from rtlab.providers.vagrant.nodes import BOX_DISK_GB, Node, box_of, free_port, level_of, mac_of, seed_of
+from rtlab.providers.vagrant.watched import WatchedVagrant
 from rtlab.state import StateFolder, now
 
 # A machine's first boot; an emulated one with all cores busy has been seen to take minutes.
 BOOT_TIMEOUT_S = 600
-# Of one `vagrant up`: the box is unpacked and copied, then all machines boot.
-UP_TIMEOUT_S = 2400.0
+
 ANSWER_TIMEOUT_S = 300.0
+
 # A machine that is still booting, and does not hang, answers after this at the latest.
 BOOTING_S = {Level.EMULATED: 120.0}
+
 BOOTING_ELSE_S = 20.0
+
 REMOVE_ATTEMPTS = 4
-# Boxes are no larger than this; a larger disk is grown at the first boot.
-BOX_DISK_GB = 10
-
-
-class WatchedVagrant(Vagrant):
-    """python-vagrant whose every call runs in a process group of its own, under a time limit, with its output kept.
-
-    Without this, an interrupted or hanging ``vagrant`` leaves its Ruby processes behind, and errors come without text.
-    """
-
-    def __init__(self, folder: Path, log: Path, home: Path, timeout_s: float = UP_TIMEOUT_S) -> None:
-        environment = {
-            "VAGRANT_HOME": str(home),
-            "VAGRANT_CWD": str(folder),
-            "VAGRANT_DOTFILE_PATH": str(folder / ".vagrant"),
-            "VAGRANT_CHECKPOINT_DISABLE": "1",
-            "VAGRANT_NO_COLOR": "1",
-            # Growing a disk is behind this flag up to Vagrant 2.3; later ones ignore it.
-            "VAGRANT_EXPERIMENTAL": "disks",
-        }
-        environment = {**os.environ, **environment}
-        super().__init__(root=str(folder), env=environment)  # type: ignore[no-untyped-call]
-        self.log = log
-        self.timeout_s = timeout_s
-
-    def _call_vagrant_command(self, args: Sequence[str | None]) -> None:
-        self._watched(args)
-
-    def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
-        return self._watched(args).text()
-
-    def _watched(self, args: Sequence[str | None]) -> CommandResult:
-        command = cast(
-            list[str],
-            self._make_vagrant_command([a for a in args if a is not None]),  # type: ignore[no-untyped-call]
-        )
-        result = run(command, timeout_s=self.timeout_s, env=self.env, cwd=Path(self.root), log=self.log)
-        if not result.ok:
-            ended = f"after {self.timeout_s:.0f} s" if result.timed_out else f"with status {result.exit_status}"
-            raise CommandFailed(
-                f"`vagrant {' '.join(command[1:])}` failed {ended}:\n{result.tail(12)}",
-                remedy=f"Its output: {self.log}. What was made stays; `rtlab up` goes on, `rtlab teardown` removes it.",
-                argv=command,
-                exit_status=result.exit_status,
-                output_tail=result.tail(),
-            )
-        return result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """One machine, before it exists.
-
-    Attributes:
-        port: Where sshd can be reached: 22, or a forwarded port with VirtualBox.
-        host_key: What its sshd will show.
-    """
-
-    name: str
-    mac: str
-    address: str
-    port: int
-    host_key: keys.KeyPair
 
 
 class VagrantProvider:
@@ -156,7 +90,7 @@ class VagrantProvider:
             if backend == "libvirt":
                 libvirt.start_again(testbed_id, log)
         else:
-            the_box = _box(settings, profile, backend, notify)
+            the_box = box_of(settings, profile, backend, notify)
             data = self._prepare(backend, hardware, the_box, profile, settings.machines, testbed_id, state, notify)
         atomic.write_json(folder / "machines.json", data, 0o600)
         shutil.copyfile(content.root() / "Vagrantfile", folder / "Vagrantfile")
@@ -195,7 +129,7 @@ class VagrantProvider:
             label = f"rtlab-{testbed_id}"
             subnet = libvirt.network_address(testbed_id) or libvirt.choose_subnet(testbed_id, libvirt.routed_subnets())
             nodes = [
-                Node(name=n, mac=_mac("52:54:00", testbed_id, i), address=str(subnet[10 + i]), port=22, host_key=k)
+                Node(name=n, mac=mac_of("52:54:00", testbed_id, i), address=str(subnet[10 + i]), port=22, host_key=k)
                 for i, (n, k) in enumerate(host_keys.items(), 1)
             ]
             hosts = [libvirt.Host(name=n.name, mac=n.mac, address=n.address) for n in nodes]
@@ -217,9 +151,9 @@ class VagrantProvider:
             nodes = [
                 Node(
                     name=n,
-                    mac=_mac("08:00:27", testbed_id, i),
+                    mac=mac_of("08:00:27", testbed_id, i),
                     address="127.0.0.1",
-                    port=previous.get(n) or _free_port(),
+                    port=previous.get(n) or free_port(),
                     host_key=k,
                 )
                 for i, (n, k) in enumerate(host_keys.items(), 1)
@@ -228,7 +162,7 @@ class VagrantProvider:
         keys.write_known_hosts(key_folder / "known_hosts", [(n.address, n.port, n.host_key) for n in nodes])
         machines = []
         for node in nodes:
-            image = seed.image(_seed(node, client, testbed_id, profile.suite, name_server))
+            image = seed.image(seed_of(node, client, testbed_id, profile.suite, name_server))
             machines.append(
                 {
                     "name": node.name,
@@ -422,13 +356,6 @@ def _accel(settings: TestbedSettings, backend: str) -> str:
     return "kvm"
 
 
-def _level(accel: str) -> Level:
-    if accel == "tcg":
-        return Level.EMULATED
-    guest = re.search(r"^flags\s*:.*\bhypervisor\b", Path("/proc/cpuinfo").read_text(), re.M)
-    return Level.NESTED if guest else Level.VIRTUALIZED
-
-
 def _check_hardware(backend: str, hardware: Mapping[str, Any], count: int) -> None:
     if backend == "virtualbox" and hardware["disk_cache"] == "writethrough":
         raise UsageError(
@@ -483,46 +410,6 @@ def _all_exist(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bool
     return {m["name"] for m in written["machines"]} <= set(module.states(testbed_id))
 
 
-def _box(settings: TestbedSettings, profile: Profile, backend: str, notify: Notify) -> Box:
-    name = cast(box.Backend, backend)
-    if not settings.box:
-        return box.build(
-            profile.suite, name, settings=profile.box, disk_gb=min(settings.disk_gb, BOX_DISK_GB), notify=notify
-        )
-    chosen = at(Path(settings.box).expanduser())
-    if chosen.backend != backend or chosen.suite != profile.suite:
-        raise UsageError(
-            f"The box {settings.box} is {chosen.suite} for {chosen.backend}; {profile.suite} for {backend} is needed."
-        )
-    return chosen
-
-
-def _mac(prefix: str, testbed_id: str, number: int) -> str:
-    return f"{prefix}:{testbed_id[0:2]}:{testbed_id[2:4]}:{number:02x}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _seed(node: Node, client: keys.KeyPair, testbed_id: str, suite: str, name_server: str) -> seed.Seed:
-    debian = apt_sources.CODENAMES[suite][0] == "debian"
-    sources = apt_sources.of_this_machine(suite, elsewhere=True) if debian else ()
-    encrypted = any(s.uri.startswith("https") for s in sources)
-    return seed.Seed(
-        hostname=node.name,
-        instance_id=f"rtlab-{testbed_id}-{node.name}",
-        host_key=node.host_key,
-        authorized_key=client.public,
-        name_server=name_server,
-        sources_list=apt_sources.text(sources),
-        apt_conf=apt_sources.proxy_of_this_machine(),
-        ca_certificates=apt_sources.local_authorities() if encrypted else "",
-    )
-
-
 def _place_seed(backend: str, name: str, image: bytes, testbed_id: str, state: StateFolder) -> str:
     if backend == "libvirt":
         return libvirt.put_volume(testbed_id, f"{name}-seed.iso", image, _log(state))
@@ -545,7 +432,7 @@ def _testbed(
     data: Mapping[str, Any], testbed_id: str, profile: Profile, settings: TestbedSettings, state: StateFolder
 ) -> Testbed:
     backend, hardware = data["backend"], data["hardware"]
-    level = _level(hardware["accel"])
+    level = level_of(hardware["accel"])
     machines = tuple(
         Machine(
             name=m["name"],
