@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rtlab.calibration import Chosen, Limits, Reading, Step, next_step
+from rtlab.experiments.calibration import Chosen, Limits, Reading, Step, next_step
 from rtlab.units import MIB
 
 KIB = 1024

@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import calibration, content, plugins, stats, store
+from rtlab import content, plugins, stats, store
 from rtlab.campaign import like, plan
 from rtlab.campaign.pace import Pace, elapsed_s
 from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ParseError, RtlabError, StoreError, UsageError
+from rtlab.experiments import calibration
 from rtlab.model import (
     CampaignSpec,
     CommandResult,

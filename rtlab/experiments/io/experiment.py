@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtlab.calibration import FIRST_MB, FIRST_SEEKS, Reading, Step
 from rtlab.errors import ParseError
 from rtlab.experiments import counters
+from rtlab.experiments.calibration import FIRST_MB, FIRST_SEEKS, Reading, Step
 from rtlab.experiments.io import bonnie
 from rtlab.experiments.io.bonnie import Rate
 from rtlab.experiments.parameters import LIMITS, Parameter, Parameters
@@ -141,7 +141,7 @@ class Io:
         return 3.0 + per_mb * float(parameters["size_mb"] or 4 * FIRST_MB)
 
     def needs_calibration(self, parameters: Mapping[str, Json]) -> bool:
-        """Whether the size is left to runs before the first block (see ``rtlab.calibration``)."""
+        """Whether the size is left to runs before the first block (see ``rtlab.experiments.calibration``)."""
         return not parameters["size_mb"]
 
     def with_sizes(self, parameters: Mapping[str, Json], step: Step) -> dict[str, Json]:
