@@ -20,7 +20,7 @@ from rtlab.config import TestbedSettings
 from rtlab.connection import ssh
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
-from rtlab.model import Machine, ignore_events
+from rtlab.model import Event, Machine, ignore_events
 from rtlab.providers.static import PROVIDER, boot_id, read_inventory
 from rtlab.state import StateFolder
 
@@ -385,3 +385,29 @@ def test_a_missing_inventory_is_named(tmp_path: Path) -> None:
         read_inventory(tmp_path / "hosts.ini")
     with pytest.raises(ConfigError, match="needs an inventory"):
         read_inventory(None)
+
+
+def test_two_names_of_one_machine_are_refused(sshd: Sshd, tmp_path: Path) -> None:
+    """By address at once; by boot id where another way leads to the same machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        second = free.getsockname()[1]
+    sshd.stop()
+    sshd.options = {"Port": (sshd.port, second)}
+    sshd.start()
+    public = (sshd.folder / "host.pub").read_text()
+    blob = public.split()[1]
+    sshd.known_hosts.write_text(f"[127.0.0.1]:* {public}@cert-authority * ssh-ed25519 {blob}\nold 1024 35 17\n")
+    line = inventory(sshd).read_text()
+    text = line + line.replace("node1", "node2").replace(f"ansible_port={sshd.port}", f"ansible_port={second}")
+    settings = TestbedSettings(provider="static", inventory=str(inventory(sshd, text)))
+    events: list[Event] = []
+
+    PROVIDER.check(settings)
+    with pytest.raises(ConfigError, match="node1 and node2 are one machine: both have the boot id"):
+        PROVIDER.up(settings, load_profile("debian-12"), "0123abcd", StateFolder(tmp_path / "s"), events.append)
+    (warning,) = [e.message for e in events if e.level == "warning"]
+    assert warning == (
+        f"{sshd.known_hosts}: not used: line 2 (@cert-authority is not supported), "
+        "line 3 (a key of SSH's first version)"
+    )
