@@ -630,8 +630,7 @@ def test_a_container_that_does_not_come_up_shows_the_console(bench: Bench) -> No
     result = bench.play(
         [{"ansible.builtin.include_tasks": str(tasks / "prove.yml")}],
         kata_arm={"name": "kata", "docker_name": "kata", "hypervisor": "qemu", "settings": {},
-                  "file": f"{bench.folder}/configuration.toml"},
-        kata_layout={"configuration": f"{bench.folder}/release-%s.toml"},
+                  "file": f"{bench.folder}/configuration.toml", "configuration": f"{bench.folder}/release-qemu.toml"},
         kata_version="3.32.0", kata_proof_tries=1, kata_emulated_settings={},
         images_httpd_reference="httpd", images_proof_reference="tools",
     )  # fmt: skip

@@ -131,7 +131,7 @@ def _line(words: list[bytes]) -> tuple[tuple[str, ...], paramiko.PKey]:
         raise ValueError("its key is cut, or of another kind than it says")
     try:
         key = paramiko.PKey.from_type_string(kind, blob)
-    except paramiko.UnknownKeyType:
+    except paramiko.pkey.UnknownKeyType:
         raise ValueError(f"keys of the kind {kind[:40]!r} are not supported") from None
     except Exception as error:  # paramiko and cryptography raise what their parsers meet, of many families
         raise ValueError("its key cannot be read, perhaps it is cut") from error

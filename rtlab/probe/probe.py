@@ -1828,7 +1828,7 @@ def kata_configuration(entry, path):
     folder = os.path.join(os.path.dirname(os.path.realpath(main)), "config.d")
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         more = settings_of(read(os.path.join(folder, name)))
-        lists = {re.match(r"(.*)\.0\.", key).group(1) for key in more if re.search(r"\.0\.", key)}
+        lists = {key[: key.rindex(".0.")] for key in more if ".0." in key}
         # A list of tables is one value: the later file's replaces it whole.
         kept = {k: v for k, v in found.items() if not any(re.match(re.escape(x) + r"\.\d+\.", k) for x in lists)}
         found = dict(kept, **more)
@@ -1868,7 +1868,8 @@ TOML_LINE = re.compile(r"[ \t]*(?:(\[\[?)[ \t]*(" + TOML_KEYS + r")[ \t]*\]|(" +
 def settings_of(text):
     """TOML as ``section.key`` to the text of its value, on one line and without comments; a list of tables as
     ``section.0.key``. No more than what Kata ships or a person writes there; a line that is no TOML is passed over."""
-    section, found, tables = "", {}, {}
+    section, found = "", {}
+    tables = {}  # type: Dict[str, int]
     text = text.replace("\r\n", "\n").lstrip("\ufeff")
     at = 0
     while at < len(text):
@@ -1900,9 +1901,10 @@ TOML_PART = re.compile(
 
 def toml_value(text, at):
     """The value that begins there, and where it ends."""
-    parts, depth, lines = [], 0, 1
+    parts = []  # type: List[str]
+    depth, lines = 0, 1
     while at < len(text):
-        part = TOML_PART.match(text, at).group(0)
+        part = TOML_PART.match(text, at).group(0)  # type: ignore  # it matches any character
         if part == "\n" and depth <= 0:
             break
         at += len(part)
