@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.profile import Profile, refuse_builds
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.ssh import SSHShell
@@ -40,7 +40,8 @@ class StaticProvider:
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
 
     def check(self, settings: TestbedSettings) -> None:
-        """An inventory with hosts is there."""
+        """An inventory with hosts is there, and nothing is to be installed on them."""
+        refuse_builds(settings.profile, "machines of an inventory")
         read_inventory(Path(settings.inventory) if settings.inventory else None)
 
     def up(
