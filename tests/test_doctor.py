@@ -318,3 +318,6 @@ def test_where_modules_can_be_built_no_engine_of_the_distribution_is_installed()
     assert not {"docker.io", "containerd", "runc", "crun", "runsc"} & {*changes.packages, *changes.optional}
     assert changes.optional == ("cargo-web", "rustc-web")
     assert changes.builds
+    facts = replace(bare, modules="reachable")
+    own = doctor.changes(facts, choose(facts), KNOWN["local"], frozenset(), system=True)
+    assert "docker.io" in own.packages and not own.builds

@@ -45,12 +45,14 @@ class Diagnosis:
         checks: With ``not needed`` where only other providers than the chosen one need it.
         choice: The asked-for provider, or what ``auto`` takes.
         asked: The provider that was asked for, as an option's value; empty for ``auto``.
+        system: The machine's own engine is to be used.
     """
 
     facts: HostFacts
     checks: tuple[Check, ...]
     choice: Choice
     asked: str = ""
+    system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def diagnose(facts: HostFacts, settings: TestbedSettings) -> Diagnosis:
         for c in checks.examine(facts, settings)
     )
     asked = "" if settings.provider == "auto" else chosen.group
-    return Diagnosis(facts=facts, checks=found, choice=chosen, asked=asked)
+    return Diagnosis(facts=facts, checks=found, choice=chosen, asked=asked, system=settings.engine == "system")
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -146,10 +148,17 @@ def planned(diagnosis: Diagnosis) -> Changes:
     known = known_packages()[group]
     for optional in ("optional", "engine_optional"):
         known[optional] = [name for name in known[optional] if _may_exist(name)]
-    return changes(facts, diagnosis.choice, known, installed_packages())
+    return changes(facts, diagnosis.choice, known, installed_packages(), system=diagnosis.system)
 
 
-def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], installed: frozenset[str]) -> Changes:
+def changes(
+    facts: HostFacts,
+    chosen: Choice,
+    known: Mapping[str, list[str]],
+    installed: frozenset[str],
+    *,
+    system: bool = False,
+) -> Changes:
     """Pure part of ``planned``: the same decisions as the role ``controller`` takes on the machine."""
     # docker.io and containerd would remove docker-ce and containerd.io, so an engine that is there stays the only one.
     # The distribution's own docker.io and containerd are none of those: what belongs to them may be added.
@@ -157,7 +166,7 @@ def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], in
         program in facts.programs and package not in installed
         for program, package in (("dockerd", "docker.io"), ("containerd", "containerd"))
     )
-    modules = bool(facts.modules) and bool(known["build"])
+    modules = bool(facts.modules and known["build"]) and not system
     theirs = engine or modules  # then no engine of the distribution is put beside it
     wanted = [*known["required"], *([] if theirs else known["engine"]), *(known["build"] if modules else [])]
     left_alone: tuple[str, ...] = ()
