@@ -193,3 +193,9 @@ def test_with_modules_no_engine_of_the_distribution_is_needed(on: object) -> Non
     assert choice.local_runtimes(replace(bare, lacks_rust="")) == ("runc", "gvisor", "youki")
     lacks = choice.choose(replace(bare, lacks_compiler="needs gcc"), TestbedSettings(provider="local")).lacks
     assert [c.id for c in lacks] == ["compiler"]
+
+
+def test_todays_engine_asked_for_by_name_is_not_replaced(on: object) -> None:
+    on(replace(GUEST, modules_refused="no proxy answers"))  # type: ignore[operator]
+    with pytest.raises(HostUnfit, match="cannot be had here: no proxy answers"):
+        choice.resolve(TestbedSettings(engine="modules"))

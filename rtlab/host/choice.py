@@ -234,6 +234,11 @@ def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str
     if settings.engine == "system":
         return OFFLINE_PROFILE, "Engine and runtimes: this machine's own, as asked for (system)."
     why = facts.modules_refused or facts.lacks_compiler or "today's cannot be built here"
+    if settings.engine == "modules":
+        raise HostUnfit(
+            f"Today's engine was asked for and cannot be had here: {why}",
+            remedy="Set GOPROXY to a module proxy that this machine can reach, or take --engine system.",
+        )
     return OFFLINE_PROFILE, f"Engine and runtimes: this machine's own, because {why}"
 
 

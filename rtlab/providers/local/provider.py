@@ -22,6 +22,7 @@ from typing import Any
 from rtlab import atomic, plugins
 from rtlab.artifacts import images
 from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
 from rtlab.engines.docker import private as engine
@@ -88,7 +89,12 @@ class LocalProvider:
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
 
     def check(self, settings: TestbedSettings) -> None:
-        """Nothing to refuse beforehand: ``up`` says what this host lacks before it makes anything."""
+        """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
+        if settings.engine == "modules" and not load_profile(settings.profile).builds:
+            raise UsageError(
+                f"--engine modules needs a profile that brings builds; {settings.profile} brings none.",
+                remedy=f"Say --profile {today.PROFILE}, or leave the profile out.",
+            )
 
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
