@@ -161,3 +161,11 @@ def test_what_has_no_age_is_told_for_the_provenance_only() -> None:
 def test_a_gvisor_without_its_releases_programs_is_named(version: str, beside: int | None, named: bool) -> None:
     found = told(Part(product="gvisor", title="gVisor", version=version, beside=beside))
     assert [kind for kind, _ in found] == ["not representative"] * named
+
+
+def test_a_fallback_and_a_switched_off_feature_stand_in_the_heading() -> None:
+    told = ages.taken({"fallback": "no Go module proxy answers", "engine_features": {"time-namespaces": False}})
+    assert [c.kind in ages.KINDS for c in told] == [True, True]
+    assert "because today's could not be had: no Go module proxy answers." in told[0].message
+    assert "time namespaces" in told[1].message
+    assert ages.taken({"fallback": "", "engine_features": {}}) == ages.taken({}) == []

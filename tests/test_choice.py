@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 
@@ -158,3 +159,43 @@ def test_a_fully_decided_testbed_is_not_looked_at(monkeypatch: pytest.MonkeyPatc
     wanted = TestbedSettings(provider="vagrant", backend="libvirt", accel="tcg", profile="debian-12")
 
     assert choice.resolve(wanted) == (wanted, "")
+
+
+MODULES = replace(GUEST, modules="reachable", lacks_rust="needs Rust 1.94")
+
+
+@pytest.mark.parametrize(
+    ("facts", "engine", "profile_name", "told"),
+    [
+        (MODULES, "auto", "modules", "about 8 minutes"),
+        (replace(MODULES, modules="built"), "auto", "modules", "compiled here)"),
+        (MODULES, "system", "debian-12", "as asked for"),
+        (replace(MODULES, lacks_compiler="needs gcc"), "auto", "debian-12", "because needs gcc"),
+        (replace(GUEST, modules_refused="no proxy answers"), "auto", "debian-12", "because no proxy answers"),
+    ],
+)
+def test_todays_engine_is_taken_where_it_can_be_had_and_the_reason_is_told(
+    on: object, facts: HostFacts, engine: Literal["auto", "system"], profile_name: str, told: str
+) -> None:
+    on(facts)  # type: ignore[operator]
+    settings, reason = choice.resolve(TestbedSettings(engine=engine))
+    assert settings.profile == profile_name
+    assert told in reason
+
+
+def test_with_modules_no_engine_of_the_distribution_is_needed(on: object) -> None:
+    bare = replace(MODULES, engine="", runtimes={}, programs={
+        name: path for name, path in GUEST.programs.items()
+        if name not in ("dockerd", "containerd", "containerd-shim-runc-v2", "docker", "runc", "runsc", "crun")
+    })  # fmt: skip
+    assert choice.choose(bare, TestbedSettings(provider="local")).lacks == ()
+    assert choice.local_runtimes(bare) == ("runc", "gvisor")
+    assert choice.local_runtimes(replace(bare, lacks_rust="")) == ("runc", "gvisor", "youki")
+    lacks = choice.choose(replace(bare, lacks_compiler="needs gcc"), TestbedSettings(provider="local")).lacks
+    assert [c.id for c in lacks] == ["compiler"]
+
+
+def test_todays_engine_asked_for_by_name_is_not_replaced(on: object) -> None:
+    on(replace(GUEST, modules_refused="no proxy answers"))  # type: ignore[operator]
+    with pytest.raises(HostUnfit, match="cannot be had here: no proxy answers"):
+        choice.resolve(TestbedSettings(engine="modules"))

@@ -308,3 +308,16 @@ def test_init_writes_the_template_once(programs: Path, capsys: pytest.CaptureFix
 
 def test_a_host_of_a_ci_runner_gets_kata_directly() -> None:
     assert "kata" in doctor.diagnose(NESTED, TestbedSettings()).choice.runtimes
+
+
+def test_where_modules_can_be_built_no_engine_of_the_distribution_is_installed() -> None:
+    bare = without(GUEST, "dockerd", "containerd", "runc", "runsc", engine="")
+    changes = plan(replace(bare, modules="reachable", lacks_compiler="no gcc"), installed=frozenset())
+
+    assert {"gcc", "libc6-dev", "libseccomp-dev", "iptables"} <= set(changes.packages)
+    assert not {"docker.io", "containerd", "runc", "crun", "runsc"} & {*changes.packages, *changes.optional}
+    assert changes.optional == ("cargo-web", "rustc-web")
+    assert changes.builds
+    facts = replace(bare, modules="reachable")
+    own = doctor.changes(facts, choose(facts), KNOWN["local"], frozenset(), system=True)
+    assert "docker.io" in own.packages and not own.builds

@@ -9,11 +9,14 @@ import pytest
 
 from rtlab import atomic, plugins
 from rtlab.artifacts import profile
+from rtlab.config import TestbedSettings
 from rtlab.engines.docker.private import Programs
-from rtlab.errors import HostUnfit, UsageError
+from rtlab.errors import HostUnfit, Unsafe, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Machine, Testbed, ignore_events
+from rtlab.providers.local import programs
 from rtlab.providers.local import provider as local
+from rtlab.providers.local.programs import Brought
 from rtlab.state import StateFolder
 
 ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
@@ -171,7 +174,7 @@ def test_docker_knows_gvisor_as_runsc_and_runc_by_itself() -> None:
 
 def test_findings_survive_and_depend_on_what_was_asked(tmp_path: Path) -> None:
     pins = profile.load("debian-12")
-    one, other = (local.findings_key(PROGRAMS, names, pins) for names in (("runc",), ("runc", "gvisor")))
+    one, other = (local.findings_key(PROGRAMS, names, pins, Brought()) for names in (("runc",), ("runc", "gvisor")))
     assert one != other
     findings = local.Findings(key=one, usable={"runc": None}, unavailable={"crun": "no"}, iptables=False)
     atomic.write_json(tmp_path / "findings.json", asdict(findings))
@@ -193,3 +196,60 @@ def test_teardown_of_nothing_is_nothing(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / ".rtlab")
     assert local.PROVIDER.teardown("0badcafe", state, ignore_events) == ()
     assert local.PROVIDER.leftovers("0badcafe", state) == ()
+
+
+def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
+    """youki #3538: fails with the private time namespaces that Docker has by default since 29.5."""
+    brought = Brought(folder=Path("/opt/rtlab/0badcafe/bin"), runtimes=frozenset({"runc", "youki"}))
+    ways = local.wirings_of("youki", PROGRAMS, profile.load("modules"), brought)
+    assert not isinstance(ways, str)
+    plain, switched = ways
+    assert plain.entry == switched.entry == {"path": "/opt/rtlab/0badcafe/bin/youki"}
+    assert (plain.features, switched.features) == ({}, {"time-namespaces": False})
+    assert "every runtime" in switched.note
+
+
+def test_a_runtime_whose_build_cannot_be_had_says_why_and_is_not_taken_from_the_system() -> None:
+    brought = Brought(folder=Path("/x"), runtimes=frozenset({"runc"}), lacking={"youki": "needs Rust 1.94"})
+    assert local.wirings_of("youki", PROGRAMS, profile.load("modules"), brought) == "needs Rust 1.94"
+    assert brought.find("youki", "sh") == ""
+    assert brought.find("runc", "runc") == "/x/runc"
+
+
+def test_a_program_is_put_in_place_only_with_the_bytes_of_its_build(tmp_path: Path) -> None:
+    file, target = tmp_path / "made", tmp_path / "bin" / "runc"
+    target.parent.mkdir()
+    file.write_bytes(b"abc")
+    # SHA-256 of "abc", FIPS 180-2 B.1.
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(Unsafe, match="changed while it was copied"):
+        programs.put(file, target, "0" * 64)
+    assert list(target.parent.iterdir()) == []
+    programs.put(file, target, digest)
+    first = target.stat().st_ino
+    programs.put(file, target, digest)
+    assert (target.read_bytes(), target.stat().st_ino, target.stat().st_mode & 0o777) == (b"abc", first, 0o755)
+    target.write_bytes(b"changed")
+    programs.put(file, target, digest)
+    assert target.read_bytes() == b"abc"
+
+
+def test_only_a_testbeds_own_folder_is_counted_as_its_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "ROOT", tmp_path)
+    (tmp_path / "0badcafe").mkdir()
+    (tmp_path / "kata").mkdir()
+    assert programs.existing_ids() == ()
+    (tmp_path / "0badcafe" / "owner").write_text("rtlab-0badcafe\n")
+    assert programs.existing_ids() == ("0badcafe",)
+
+
+@pytest.mark.parametrize("provider", ["vagrant", "static"])
+def test_machines_that_cannot_be_given_builds_yet_refuse_the_profile_by_name(provider: str) -> None:
+    with pytest.raises(UsageError, match="Profile modules brings its engine and runtimes as builds"):
+        plugins.provider(provider).check(TestbedSettings(provider=provider, profile="modules", inventory="/nowhere"))
+
+
+def test_builds_asked_for_with_a_profile_that_has_none_are_refused() -> None:
+    with pytest.raises(UsageError, match="debian-12 brings none"):
+        local.PROVIDER.check(TestbedSettings(provider="local", profile="debian-12", engine="modules"))
+    local.PROVIDER.check(TestbedSettings(provider="local", profile="modules", engine="modules"))

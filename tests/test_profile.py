@@ -27,7 +27,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_are_those_of_the_design() -> None:
-    assert profile.names() == ("current", "debian-12", "debian-13", "paper-2020")
+    assert profile.names() == ("current", "debian-12", "debian-13", "modules", "paper-2020")
 
 
 def test_debian_12_needs_no_vendor() -> None:

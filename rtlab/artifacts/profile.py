@@ -7,11 +7,12 @@ import socket
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from rtlab.artifacts import builds
 from rtlab.errors import ConfigError, HostUnfit, UsageError
 
 if sys.version_info >= (3, 11):
@@ -21,8 +22,9 @@ else:  # pragma: no cover
 
 FOLDER = Path(__file__).parent / "profiles"
 # A section per role: [docker] version = "…" becomes the role's variable docker_version.
-ROLES = ("common", "docker", "runc", "crun", "gvisor", "kata", "bench_tools")
+ROLES = ("common", "docker", "runc", "crun", "youki", "gvisor", "kata", "bench_tools")
 _KEYS: Mapping[str, type] = {"summary": str, "suite": str, "needs": list, "box": dict, "images": dict}
+_ENGINE = "engine"
 _REACH_S = 3.0
 
 
@@ -39,6 +41,8 @@ class Profile:
         needs: Host names of vendors' servers that must be reachable for it.
         images: What an image is for (``httpd``, ``tools``) to where it comes from: ``source`` = ``registry``
             (``reference``, ``digest``) or ``debian-packages`` (``reference``, ``packages``).
+        builds: ``engine``, or a runtime's name, to the builds that its programs come from (docs/builds.md); empty where
+            packages and releases bring everything.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Profile:
     role_variables: Mapping[str, Any]
     needs: tuple[str, ...]
     images: Mapping[str, Mapping[str, Any]]
+    builds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +94,7 @@ def load(name: str) -> Profile:
 
 def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
     """A profile from parsed TOML; ConfigError names the first wrong key and what is allowed."""
-    allowed = (*_KEYS, *ROLES)
+    allowed = (*_KEYS, *ROLES, "builds")
     for key, value in data.items():
         if key not in allowed:
             raise ConfigError(f"{where}: unknown key {key!r}.", remedy=f"Allowed: {', '.join(allowed)}.")
@@ -123,7 +128,32 @@ def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
         role_variables=variables,
         needs=tuple(data["needs"]),
         images=data["images"],
+        builds=_builds(data.get("builds", {}), where),
     )
+
+
+def _builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for name, wanted in section.items():
+        if not isinstance(wanted, list) or not wanted or not set(wanted) <= set(builds.names()):
+            raise ConfigError(
+                f"{where}: builds.{name} must list builds, not {wanted!r:.60}.",
+                remedy=f"rtlab pins: {', '.join(builds.names())}.",
+            )
+        found[name] = tuple(wanted)
+    if found and not {_ENGINE, "runc"} <= set(found):
+        raise ConfigError(f"{where}: builds need an engine and the runc that it starts by default.")
+    return found
+
+
+def refuse_builds(name: str, machines: str) -> None:
+    """UsageError for a profile whose programs come from builds, on machines that cannot be given any yet."""
+    if load(name).builds:
+        others = ", ".join(other for other in names() if not load(other).builds)
+        raise UsageError(
+            f"Profile {name} brings its engine and runtimes as builds, which {machines} cannot be given yet.",
+            remedy=f"Use one of {others} there, or `rtlab up --provider local --profile {name}` on this machine.",
+        )
 
 
 def with_sources(profile: Profile, given: Mapping[str, str]) -> Profile:

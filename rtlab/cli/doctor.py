@@ -24,6 +24,9 @@ def command(
         typer.Option(help="Judge for this one: local, libvirt, virtualbox, static, simulated.", show_default="auto"),
     ] = "",
     accel: Annotated[str, typer.Option(help="kvm, or tcg: emulated machines need no hardware virtualization.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="local: system for the machine's own engine instead of today's.", show_default="auto")
+    ] = "",
     fix: Annotated[bool, typer.Option("--fix", help="List what to install, ask, and install it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask.")] = False,
     everything: Annotated[
@@ -48,7 +51,7 @@ def command(
 
     if yes and not fix:
         raise UsageError("--yes goes with --fix.", remedy="rtlab doctor --fix --yes")
-    wanted = settings.load(config, "testbed", {"provider": provider, "accel": accel}).testbed
+    wanted = settings.load(config, "testbed", {"provider": provider, "accel": accel, "engine": engine}).testbed
     diagnosis = doctor.examine(wanted)
     if fix:
         plan = doctor.planned(diagnosis)

@@ -17,13 +17,16 @@ def command(
     provider: Annotated[
         str, typer.Option(help="auto, vagrant, libvirt, virtualbox, local, static or simulated.", show_default="auto")
     ] = "",
-    profile: Annotated[str, typer.Option(help="Pins of versions: paper-2020, current, debian-12.")] = "",
+    profile: Annotated[str, typer.Option(help="Pins of versions: paper-2020, current, modules, debian-12.")] = "",
     accel: Annotated[str, typer.Option(help="kvm, tcg (emulated: every figure is meaningless) or auto.")] = "",
     machines: Annotated[int | None, typer.Option(help="How many machines.")] = None,
     cpus: Annotated[int | None, typer.Option(help="Virtual CPUs per machine.")] = None,
     memory_mb: Annotated[int | None, typer.Option(help="Memory per machine, MB.")] = None,
     disk_gb: Annotated[int | None, typer.Option(help="Disk per machine, GB.")] = None,
-    runtimes: Annotated[str, typer.Option(help="Comma-separated: runc,kata,gvisor,crun.")] = "",
+    engine: Annotated[
+        str, typer.Option(help="local: modules (today's, compiled here) or system (this machine's own).")
+    ] = "",
+    runtimes: Annotated[str, typer.Option(help="Comma-separated: runc,kata,gvisor,crun,youki.")] = "",
     design: Annotated[str, typer.Option(help="crossover (every runtime everywhere) or paper (one per machine).")] = "",
     inventory: Annotated[str, typer.Option(help="Ansible inventory of machines that exist (provider static).")] = "",
     allow_reboot: Annotated[
@@ -56,6 +59,7 @@ def command(
                                                 emulated machines: everything works, no figure means anything
     rtlab up --provider local --runtimes runc,gvisor
                                                 this machine, beside whatever Docker it has
+    rtlab up --provider local --engine system   with the engine and runtimes that are installed here
     rtlab up --provider static --inventory hosts.ini
     rtlab up --like CAMPAIGN                    as a stored campaign's; says first what cannot be the same
 
@@ -73,6 +77,7 @@ def command(
         "cpus": cpus,
         "memory_mb": memory_mb,
         "disk_gb": disk_gb,
+        "engine": engine,
         "runtimes": runtimes,
         "design": design,
         "inventory": inventory,

@@ -44,6 +44,11 @@ class TestbedSettings:
     disk_cache: Literal["none", "writeback", "writethrough"] = setting(
         "none", "The host's cache mode for the machines' disks: it changes every disk figure."
     )
+    engine: Literal["auto", "modules", "system"] = setting(
+        "auto",
+        "local: where engine and runtimes come from. auto: today's, compiled from modules, where that works, else "
+        "this machine's own (system).",
+    )
     runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
     design: Literal["crossover", "paper"] = setting(
         "crossover", "crossover: every runtime on every machine. paper: one runtime per machine, as in the study."

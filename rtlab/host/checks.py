@@ -126,10 +126,19 @@ def proven(facts: HostFacts) -> bool:
     return bool(facts.cpu_flag) and facts.kvm_boots is True
 
 
+def takes_modules(facts: HostFacts, settings: TestbedSettings) -> bool:
+    """Whether the local provider takes today's engine, compiled from modules, or would if a compiler were installed."""
+    if settings.engine == "system" or not facts.modules:
+        return False
+    can = facts.modules == "built" or not facts.lacks_compiler
+    return can or settings.engine == "modules" or not facts.engine
+
+
 class _Examiner:
     def __init__(self, facts: HostFacts, settings: TestbedSettings) -> None:
         self.facts = facts
         self.settings = settings
+        self.modules = takes_modules(facts, settings)
         # With passwordless sudo everything that root can do can be done.
         self.admin = facts.root or facts.sudo == "passwordless"
 
@@ -303,12 +312,42 @@ class _Examiner:
 
     # ------------------------------------------------------------- local
 
+    def _builds(self) -> Iterator[Check]:
+        """Today's engine and runtimes, and what compiling them needs."""
+        facts = self.facts
+        built = facts.modules == "built"
+        why = "what people run today is measured: engine and runtimes compiled from modules, below /opt/rtlab"
+        if facts.modules:
+            found = "in the cache" if built else "not built yet: about 8 minutes on two cores, once"
+        else:
+            found = facts.modules_refused or "cannot be built here"
+        yield self._check(
+            "modules",
+            "today's engine and runtimes",
+            "ok" if facts.modules else "warning",
+            found,
+            why,
+            "Set GOPROXY to a module proxy that this machine can reach; else this machine's own are taken.",
+            "local",
+        )
+        if facts.modules and not built and facts.lacks_compiler:
+            yield self._check(
+                "compiler",
+                "compiler and libraries for runC",
+                "missing" if self.modules else "warning",
+                facts.lacks_compiler,
+                why,
+                self._install("gcc", "libc6-dev", "libseccomp-dev"),
+                "local",
+            )
+
     def _local(self) -> Iterator[Check]:
         facts = self.facts
+        yield from self._builds()
         yield self._check(
             "engine",
             "Docker's daemon",
-            "ok" if facts.engine else "missing",
+            "ok" if facts.engine or self.modules else "missing",
             (f"{facts.engine} ({facts.engine_package or 'not from a package'})" if facts.engine else "not installed")
             + (", another daemon is running: it stays untouched" if facts.engine_answers else ""),
             "rtlab starts a private one with its own data, sockets and network; it never uses yours",
@@ -368,7 +407,20 @@ class _Examiner:
                 "local",
             )
         for name, package in (("runc", "runc"), ("crun", "crun"), ("gvisor", "runsc"), ("kata", "")):
-            yield self._runtime(name, package)
+            if self.modules and name in ("runc", "gvisor"):
+                yield self._check(f"runtime-{name}", f"runtime {name}", "ok", "today's", "it is compared", "", "local")
+            else:
+                yield self._runtime(name, package)
+        can = self.modules and not facts.lacks_rust
+        yield self._check(
+            "runtime-youki",
+            "runtime youki",
+            "ok" if can else "warning",
+            "today's" if can else (facts.lacks_rust if self.modules else "only built from its crate, with the others"),
+            "a runtime under comparison",
+            "Rust of rustup.rs; on Debian 12: " + self._install("rustc-web", "cargo-web"),
+            "local",
+        )
 
     def _runtime(self, name: str, package: str) -> Check:
         facts = self.facts
@@ -405,7 +457,7 @@ class _Examiner:
         yield self._check(
             "program-docker",
             "docker",
-            "ok" if docker else "missing",
+            "ok" if docker or self.modules else "missing",
             docker or "not installed",
             "starts are timed through Docker's command line too",
             self._install("docker-cli" if split else "docker.io"),
@@ -413,6 +465,8 @@ class _Examiner:
         )
         for need in _NEEDS:
             path = self.facts.programs.get(need.program, "")
+            if self.modules and need.package == "containerd":
+                continue
             yield self._check(
                 f"program-{need.program}",
                 need.program,

@@ -15,7 +15,7 @@ from typing import Literal
 from rtlab.artifacts import cache, profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
-from rtlab.host import checks
+from rtlab.host import checks, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
 from rtlab.host.facts import HostFacts
@@ -71,7 +71,7 @@ def choose(facts: HostFacts, settings: TestbedSettings | None = None) -> Choice:
     if settings.provider == "auto":
         return _auto(facts, found, settings)
     if settings.provider != "vagrant":
-        return _given(settings.provider, facts, found, "it was asked for")
+        return _given(settings.provider, facts, found, "it was asked for", settings)
     backend = settings.backend
     reason = "it was asked for"
     if backend == "auto":
@@ -83,9 +83,9 @@ def _auto(facts: HostFacts, found: tuple[Check, ...], settings: TestbedSettings)
     if settings.accel == "tcg":
         return _vagrant("libvirt", facts, found, settings, "emulated machines (--accel tcg) are libvirt's")
     if settings.inventory:
-        return _given("static", facts, found, "an inventory of machines is given")
+        return _given("static", facts, found, "an inventory of machines is given", settings)
     if facts.hypervisor or not checks.proven(facts):
-        return _given("local", facts, found, _why_local(facts))
+        return _given("local", facts, found, _why_local(facts), settings)
     backend, reason = _backend(facts, found)
     return _vagrant(backend, facts, found, settings, f"this is bare metal and KVM booted a guest; {reason}")
 
@@ -116,9 +116,9 @@ def _no_kvm(facts: HostFacts) -> str:
     return "its KVM boots no guest" if facts.kvm_opens else "this user may not open its /dev/kvm"
 
 
-def _given(provider: str, facts: HostFacts, found: tuple[Check, ...], reason: str) -> Choice:
+def _given(provider: str, facts: HostFacts, found: tuple[Check, ...], reason: str, settings: TestbedSettings) -> Choice:
     if provider == "local":
-        level, runtimes = (Level.GUEST if facts.hypervisor else Level.METAL), local_runtimes(facts)
+        level, runtimes = (Level.GUEST if facts.hypervisor else Level.METAL), local_runtimes(facts, settings)
     elif provider == "simulated":
         level, runtimes = Level.SIMULATED, ("runc", "kata")
     else:
@@ -148,12 +148,12 @@ def _vagrant(
     )
 
 
-def local_runtimes(facts: HostFacts) -> tuple[str, ...]:
-    """Runtimes that can run directly on this host with what is installed; roles prove each again."""
-    bad = {c.id for c in checks.examine(facts) if c.id.startswith("runtime-") and c.status != "ok"}
+def local_runtimes(facts: HostFacts, settings: TestbedSettings | None = None) -> tuple[str, ...]:
+    """Runtimes that can run directly on this host with what is installed or built; roles prove each again."""
+    bad = {c.id for c in checks.examine(facts, settings) if c.id.startswith("runtime-") and c.status != "ok"}
     return tuple(
         name
-        for name in ("runc", "kata", "gvisor", "crun")
+        for name in ("runc", "kata", "gvisor", "crun", "youki")
         if f"runtime-{name}" not in bad or _archive_will_do(name, facts)
     )
 
@@ -180,6 +180,7 @@ def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple
         settings.provider == "vagrant" and "auto" in (settings.backend, settings.accel)
     )
     default_runtimes = not runtimes_named and settings.runtimes == TestbedSettings().runtimes
+    facts = None
     if undecided or (settings.provider == "local" and default_runtimes):
         facts = host.collect(Path.cwd(), cache.folder("."))
         choice = choose(facts, settings)
@@ -195,7 +196,10 @@ def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple
         if choice.provider == "local" and default_runtimes:
             reasons.append(f"Runtimes that can run here: {', '.join(settings.runtimes)}.")
     if settings.profile == "auto":
-        name, reason = choose_profile(settings.provider)
+        if settings.provider == "local":
+            name, reason = local_profile(facts or host.collect(Path.cwd(), cache.folder(".")), settings)
+        else:
+            name, reason = choose_profile(settings.provider)
         settings = dataclasses.replace(settings, profile=name)
         if reason:
             reasons.append(reason)
@@ -217,6 +221,25 @@ def refuse_unfit(choice: Choice, *, auto: bool) -> None:
         f"{choice.title[0].upper()}{choice.title[1:]} cannot work here now ({choice.reason}):\n{lines}",
         remedy="; ".join(ways) + ".",
     )
+
+
+def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str]:
+    """Today's engine and runtimes where they can be had, else this machine's own: the profile, and why."""
+    if checks.takes_modules(facts, settings):
+        once = "" if facts.modules == "built" else "; the first time that takes about 8 minutes on two cores"
+        return today.PROFILE, (
+            f"Profile: {today.PROFILE} (engine and runtimes of today, compiled here{once}), because "
+            "current's releases cannot be put on this machine yet."
+        )
+    if settings.engine == "system":
+        return OFFLINE_PROFILE, "Engine and runtimes: this machine's own, as asked for (system)."
+    why = facts.modules_refused or facts.lacks_compiler or "today's cannot be built here"
+    if settings.engine == "modules":
+        raise HostUnfit(
+            f"Today's engine was asked for and cannot be had here: {why}",
+            remedy="Set GOPROXY to a module proxy that this machine can reach, or take --engine system.",
+        )
+    return OFFLINE_PROFILE, f"Engine and runtimes: this machine's own, because {why}"
 
 
 def choose_profile(provider: str) -> tuple[str, str]:

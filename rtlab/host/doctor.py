@@ -45,12 +45,14 @@ class Diagnosis:
         checks: With ``not needed`` where only other providers than the chosen one need it.
         choice: The asked-for provider, or what ``auto`` takes.
         asked: The provider that was asked for, as an option's value; empty for ``auto``.
+        system: The machine's own engine is to be used.
     """
 
     facts: HostFacts
     checks: tuple[Check, ...]
     choice: Choice
     asked: str = ""
+    system: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class Changes:
         services: systemd units to enable and start.
         left_alone: What is there already and is not touched, in words.
         by_hand: Checks that no package mends.
+        builds: Whether what compiles today's engine is installed, instead of the distribution's engine.
     """
 
     group: str
@@ -74,6 +77,7 @@ class Changes:
     services: tuple[str, ...]
     left_alone: tuple[str, ...]
     by_hand: tuple[Check, ...]
+    builds: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.packages or self.optional or self.modules or self.services)
@@ -93,7 +97,7 @@ def diagnose(facts: HostFacts, settings: TestbedSettings) -> Diagnosis:
         for c in checks.examine(facts, settings)
     )
     asked = "" if settings.provider == "auto" else chosen.group
-    return Diagnosis(facts=facts, checks=found, choice=chosen, asked=asked)
+    return Diagnosis(facts=facts, checks=found, choice=chosen, asked=asked, system=settings.engine == "system")
 
 
 def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -144,10 +148,17 @@ def planned(diagnosis: Diagnosis) -> Changes:
     known = known_packages()[group]
     for optional in ("optional", "engine_optional"):
         known[optional] = [name for name in known[optional] if _may_exist(name)]
-    return changes(facts, diagnosis.choice, known, installed_packages())
+    return changes(facts, diagnosis.choice, known, installed_packages(), system=diagnosis.system)
 
 
-def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], installed: frozenset[str]) -> Changes:
+def changes(
+    facts: HostFacts,
+    chosen: Choice,
+    known: Mapping[str, list[str]],
+    installed: frozenset[str],
+    *,
+    system: bool = False,
+) -> Changes:
     """Pure part of ``planned``: the same decisions as the role ``controller`` takes on the machine."""
     # docker.io and containerd would remove docker-ce and containerd.io, so an engine that is there stays the only one.
     # The distribution's own docker.io and containerd are none of those: what belongs to them may be added.
@@ -155,28 +166,32 @@ def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], in
         program in facts.programs and package not in installed
         for program, package in (("dockerd", "docker.io"), ("containerd", "containerd"))
     )
-    wanted = [*known["required"], *([] if engine else known["engine"])]
+    modules = bool(facts.modules and known["build"]) and not system
+    theirs = engine or modules  # then no engine of the distribution is put beside it
+    wanted = [*known["required"], *([] if theirs else known["engine"]), *(known["build"] if modules else [])]
     left_alone: tuple[str, ...] = ()
     if known["engine"] and engine:
         owner = facts.engine_package or "not from a package"
         left_alone = (f"the engine that is here (Docker {facts.engine or 'without dockerd'}, {owner})",)
-    modules = []
+    kernel_modules = []
     if chosen.group == "local" and not facts.overlay:
-        modules.append("overlay")
+        kernel_modules.append("overlay")
     if chosen.accel == "kvm" and facts.cpu_flag and not facts.kvm_node:
-        modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
+        kernel_modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
     starts_libvirt = chosen.group == "libvirt" and facts.systemd and not facts.libvirt_answers
     packages = tuple(sorted(set(wanted) - installed))
-    optional = tuple(sorted({*known["optional"], *([] if engine else known["engine_optional"])} - installed))
+    extras = known["build_optional"] if modules else [*known["optional"], *([] if theirs else known["engine_optional"])]
+    optional = tuple(sorted(set(extras) - installed))
     new = {*packages, *optional}
     mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy and new & set(c.remedy.split())}
-    mended |= {"kvm"} if modules else set()
+    mended |= {"kvm"} if kernel_modules else set()
     mended |= {"libvirt"} if starts_libvirt else set()
     return Changes(
         group=chosen.group,
         packages=packages,
         optional=optional,
-        modules=tuple(modules),
+        builds=modules,
+        modules=tuple(kernel_modules),
         services=("libvirtd",) if starts_libvirt else (),
         left_alone=left_alone,
         by_hand=tuple(c for c in chosen.lacks if c.id not in mended),
@@ -184,7 +199,7 @@ def changes(facts: HostFacts, chosen: Choice, known: Mapping[str, list[str]], in
 
 
 def known_packages() -> dict[str, dict[str, list[str]]]:
-    """Group -> ``engine``, ``required``, ``optional``: the role's own data, written once."""
+    """Group -> ``engine``, ``required``, ``optional``, ``build`` …: the role's own data, written once."""
     file = content.root() / "roles" / "controller" / "vars" / "packages.json"
     known: dict[str, dict[str, list[str]]] = json.loads(file.read_text())
     return known
@@ -236,6 +251,7 @@ def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:
         extra_vars={
             "controller_provider": plan.group,
             "controller_modules": list(plan.modules),
+            "controller_builds": plan.builds,
             # The system's own Python has python3-apt; the one that rtlab runs on need not.
             "ansible_python_interpreter": "/usr/bin/python3",
         },

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rtlab.connection import shell
 from rtlab.errors import CommandFailed
-from rtlab.host import virtualization
+from rtlab.host import today, virtualization
 
 # Debian keeps these off an ordinary user's PATH.
 SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -92,6 +92,9 @@ class HostFacts:
         cgroups: ``v2``, ``hybrid``, ``v1`` or empty.
         programs: Name -> path, of PROGRAMS.
         runtimes: Versions by rtlab's names: runc, crun, gvisor, kata.
+        modules: Today's engine and runC: ``built``, ``reachable`` (they can be compiled), or empty;
+            modules_refused says why not.
+        lacks_compiler, lacks_rust: Why runC, or youki, cannot be compiled here; empty when it can.
         governor, turbo, ksm, clocksource, steal_percent, load: What disturbs measurements; None where unknown.
     """
 
@@ -139,6 +142,10 @@ class HostFacts:
     apparmor: bool = False
     programs: Mapping[str, str] = field(default_factory=dict)
     runtimes: Mapping[str, str] = field(default_factory=dict)
+    modules: str = ""
+    modules_refused: str = ""
+    lacks_compiler: str = ""
+    lacks_rust: str = "youki's build was not looked at"
     state_path: str = ""
     state_free_bytes: int = 0
     cache_path: str = ""
@@ -176,6 +183,7 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
     possible = int(_status_field("CapBnd") or "0", 16)
     answers, libvirt_error = _libvirt_answers(programs)
     engine = _version((programs["dockerd"], "--version")) if "dockerd" in programs else ""
+    modules, refused = today.found()
     return HostFacts(
         os_id=release.get("ID", ""),
         os_version=release.get("VERSION_ID", ""),
@@ -223,6 +231,10 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         apparmor=_text("/sys/module/apparmor/parameters/enabled").strip() == "Y",
         programs=programs,
         runtimes=_runtimes(programs),
+        modules=modules,
+        modules_refused=refused,
+        lacks_compiler=today.lacks_compiler(),
+        lacks_rust=today.lacks_rust(),
         state_path=str(folder),
         state_free_bytes=_free(folder),
         cache_path=str(cache),

@@ -27,7 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.profile import Profile, refuse_builds
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.ssh import SSHShell, read_known_hosts
@@ -99,7 +99,8 @@ class StaticProvider:
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
 
     def check(self, settings: TestbedSettings) -> None:
-        """An inventory is there, whose hosts rtlab can reach in the way it says."""
+        """An inventory is there, whose hosts rtlab can reach in the way it says, and nothing is to be installed."""
+        refuse_builds(settings.profile, "machines of an inventory")
         hosts = read_inventory(Path(settings.inventory) if settings.inventory else None)
         machines_of(hosts, may_reboot=settings.allow_reboot)
 

@@ -214,6 +214,24 @@ def caveats(parts: Sequence[Part], campaign_started_at: str) -> list[Caveat]:
     return list(dict.fromkeys(found))
 
 
+def taken(details: Mapping[str, Any]) -> list[Caveat]:
+    """What a testbed's details say of where engine and runtimes came from that a reader must know first."""
+    found: list[Caveat] = []
+    if why := details.get("fallback"):
+        message = (
+            f"Engine and runtimes are the machine's own, because today's could not be had: {clean(str(why))[:400]}"
+        )
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message.rstrip(".") + "."))
+    features = details.get("engine_features")
+    if isinstance(features, Mapping) and features.get("time-namespaces") is False:
+        message = (
+            "The engine's private time namespaces, its default since Docker 29.5, were switched off for every runtime: "
+            "one of them does not start with them."
+        )
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
+    return found
+
+
 def unknown(parts: Sequence[Part], campaign_started_at: str) -> tuple[str, ...]:
     """What has no age, one line each: for the provenance, never a warning."""
     found = []

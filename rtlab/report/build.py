@@ -108,7 +108,7 @@ def _built(campaign: Campaign) -> Report:
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
-    caveats += ages.caveats(parts, began)
+    caveats += [*ages.taken(testbed.details), *ages.caveats(parts, began)]
     return Report(
         name=campaign.folder.name,
         header=campaign.header,

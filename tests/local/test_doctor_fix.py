@@ -120,7 +120,7 @@ def in_chroot(root: Path) -> set[str]:
     [
         # Some 200 MB of packages: for the slower run of the two.
         pytest.param(("libvirt", "--accel", "tcg"), id="libvirt", marks=pytest.mark.vm),
-        pytest.param(("local",), id="local", marks=pytest.mark.local),
+        pytest.param(("local", "--engine", "system"), id="local", marks=pytest.mark.local),
     ],
 )
 def test_a_fresh_system_can_run_afterwards_and_the_second_time_nothing_changes(
@@ -143,7 +143,7 @@ def test_an_engine_of_another_origin_is_left_alone(fresh: Fresh) -> None:
     install_docker_ce(fresh)
     etc = {p: p.read_bytes() for p in (fresh.root / "etc").rglob("*") if "docker" in p.name or "containerd" in p.name}
 
-    fixed = fresh.rtlab("doctor", "--provider", "local", "--fix", "--yes")
+    fixed = fresh.rtlab("doctor", "--provider", "local", "--engine", "system", "--fix", "--yes")
 
     assert fixed.returncode == 0, fixed.stdout + fixed.stderr
     assert "not touched: the engine that is here (Docker 27.5.1, docker-ce)" in fixed.stderr

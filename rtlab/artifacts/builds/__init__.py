@@ -6,10 +6,10 @@ import sys
 from functools import cache as remember
 from pathlib import Path
 
-from rtlab.artifacts.builds import archive, crate, gomodule, reading
+from rtlab.artifacts.builds import archive, crate, gomodule, keeping, reading, toolchain
 from rtlab.artifacts.builds.keeping import Obtained
 from rtlab.artifacts.builds.kinds import Build, Crate, Distribution, GoModule, Release, UserFile, title
-from rtlab.errors import ConfigError, UsageError
+from rtlab.errors import ConfigError, HostUnfit, UsageError
 from rtlab.model import Notify, ignore_events
 
 if sys.version_info >= (3, 11):
@@ -28,7 +28,9 @@ __all__ = [
     "names",
     "obtain",
     "pinned",
+    "ready",
     "title",
+    "unreachable",
 ]
 
 PINS = Path(__file__).with_name("pins.toml")
@@ -50,6 +52,23 @@ def obtain(build: Build, notify: Notify = ignore_events) -> Obtained:
     if isinstance(build, Distribution):
         return archive.installed(build)
     return archive.obtain(build, notify)
+
+
+def ready(build: Build) -> bool:
+    """Whether the cache has what ``obtain`` would give: then it asks no server and compiles nothing."""
+    try:
+        if isinstance(build, GoModule):
+            return keeping.kept(build, gomodule.made_with(build)) is not None
+        if isinstance(build, Crate):
+            return keeping.kept(build, crate.made_with(build)) is not None
+    except HostUnfit:
+        return False
+    return isinstance(build, Distribution)
+
+
+def unreachable(build: GoModule) -> str:
+    """Why no Go module proxy serves a module now, in words without addresses; empty when one does. At most 5 s each."""
+    return toolchain.silence(f"{build.module}/@v/{build.version}.info")
 
 
 @remember

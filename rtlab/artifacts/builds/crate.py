@@ -33,16 +33,20 @@ def obtain(build: Crate, notify: Notify) -> Obtained:
         Unsafe: the crate's file is not the pinned one.
         CommandFailed: a download or the compiler failed.
     """
-    made_with = {
-        "rust": _rust(build),
-        "architecture": platform.machine(),
-        **compiler.identity(title(build), build.libraries, build.packages),
-    }
 
     def make(scratch: Path, programs: Path, log: Path) -> None:
         _make(build, scratch, programs, log, notify)
 
-    return keeping.keep(build, made_with, make, notify)
+    return keeping.keep(build, made_with(build), make, notify)
+
+
+def made_with(build: Crate) -> dict[str, str]:
+    """What of this machine decides the result; HostUnfit when Rust, a compiler or a library is missing or too old."""
+    return {
+        "rust": _rust(build),
+        "architecture": platform.machine(),
+        **compiler.identity(title(build), build.libraries, build.packages),
+    }
 
 
 def _rust(build: Crate) -> str:

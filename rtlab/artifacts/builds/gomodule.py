@@ -62,14 +62,17 @@ def obtain(build: GoModule, notify: Notify) -> Obtained:
         CommandFailed: a download or the compiler failed.
     """
     go = toolchain.choose(build.go)
-    made_with = {"go": go.version, "architecture": platform.machine()}
-    if build.cgo:
-        made_with |= compiler.identity(title(build), build.libraries, build.packages)
 
     def make(scratch: Path, programs: Path, log: Path) -> None:
         _make(build, go, scratch, programs, log, notify)
 
-    return keeping.keep(build, made_with, make, notify)
+    return keeping.keep(build, made_with(build), make, notify)
+
+
+def made_with(build: GoModule) -> dict[str, str]:
+    """What of this machine decides the result; HostUnfit when a compiler or library for C is missing."""
+    identity = compiler.identity(title(build), build.libraries, build.packages) if build.cgo else {}
+    return {"go": toolchain.choose(build.go).version, "architecture": platform.machine(), **identity}
 
 
 def _make(build: GoModule, go: toolchain.Choice, scratch: Path, programs: Path, log: Path, notify: Notify) -> None:

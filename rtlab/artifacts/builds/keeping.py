@@ -82,8 +82,7 @@ def keep(
         StoreError: ``make`` left a program out.
     """
     folder = cache.folder("builds")
-    key = key_of(build, made_with)
-    stem = re.sub(r"[^A-Za-z0-9._+-]", "-", f"{build.name}-{build.version}")[:80] + f"-{key[:16]}"
+    stem = _stem(build, made_with)
     with wait_for_lock(
         folder / f"{stem}.lock",
         f"building {title(build)}",
@@ -92,9 +91,9 @@ def keep(
             Event(stage=STAGE, message=f"waiting for another rtlab that is building {title(build)}")
         ),
     ):
-        kept = _kept(folder / stem, build, made_with)
-        if kept is not None:
-            return kept
+        there = _kept(folder / stem, build, made_with)
+        if there is not None:
+            return there
         # Under the lock these are of builders that were killed.
         for left in folder.glob(f".{stem}.*"):
             shutil.rmtree(left, ignore_errors=True)
@@ -117,6 +116,16 @@ def keep(
                 remedy="Check the disk (dmesg), then run the same command again.",
             )
         return made
+
+
+def kept(build: Build, made_with: Mapping[str, str]) -> Obtained | None:
+    """What the cache holds now; None when it must be made."""
+    return _kept(cache.folder("builds") / _stem(build, made_with), build, made_with)
+
+
+def _stem(build: Build, made_with: Mapping[str, str]) -> str:
+    name = re.sub(r"[^A-Za-z0-9._+-]", "-", f"{build.name}-{build.version}")[:80]
+    return f"{name}-{key_of(build, made_with)[:16]}"
 
 
 def _seal(programs: Path, build: Build, made_with: Mapping[str, str]) -> None:

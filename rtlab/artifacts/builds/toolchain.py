@@ -32,6 +32,7 @@ from rtlab.units import format_bytes
 DEFAULT_PROXY = "https://proxy.golang.org"
 TIMEOUT_S = 1800.0
 _READ_TIMEOUT_S = 60.0
+_REACH_S = 5.0
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -216,6 +217,23 @@ def _download(path: str, target: Path, notify: Notify) -> None:
         except (urllib.error.URLError, OSError, ValueError) as error:
             reason = f"{getattr(error, 'reason', '') or type(error).__name__}"
     raise CommandFailed(f"it cannot be fetched, {reason}.")
+
+
+def silence(path: str) -> str:
+    """Why no module proxy serves a path now, in words that name none; empty when one does."""
+    import urllib.error
+    import urllib.request
+
+    reason = "GOPROXY names no proxy"
+    for proxy in proxies():
+        try:
+            with urllib.request.urlopen(_request(f"{proxy}/{path}"), timeout=_REACH_S):
+                return ""
+        except urllib.error.HTTPError as error:
+            reason = f"it answers with status {error.code}"
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            reason = f"{getattr(error, 'reason', '') or type(error).__name__}"
+    return reason
 
 
 def _request(url: str) -> urllib.request.Request:  # type: ignore[name-defined]  # noqa: F821

@@ -44,7 +44,18 @@ SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", 
 START_S = 60.0
 STOP_S = 15.0
 # Programs that may be told apart by naming one of our paths in their command line, and ended for it.
-PROGRAMS = ("dockerd", "containerd", "containerd-shim", "docker-proxy", "runc", "crun", "runsc", "kata-", "qemu-system")
+PROGRAMS = (
+    "dockerd",
+    "containerd",
+    "containerd-shim",
+    "docker-proxy",
+    "runc",
+    "crun",
+    "youki",
+    "runsc",
+    "kata-",
+    "qemu-system",
+)
 CONTAINERD_DISABLED = (
     # The Kubernetes interface (both its names), the folder /opt/containerd, and a socket in /var/run.
     *("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),
@@ -78,9 +89,9 @@ class Programs:
         return MOBY_V2_IS if number == 2 else number
 
 
-def find_programs() -> Programs:
-    """The installed engine; HostUnfit with the command that installs what is missing."""
-    dockerd = find("dockerd")
+def find_programs(folder: Path | None = None) -> Programs:
+    """The engine in a folder of rtlab's, or the installed one; HostUnfit with what installs what is missing."""
+    dockerd = shutil.which("dockerd", path=str(folder)) or "" if folder else find("dockerd")
     # A client elsewhere on PATH may belong to another engine: the one beside the system's dockerd goes first.
     folders = (str(Path(dockerd).parent), str(Path(dockerd).parent.parent / "bin"), *SYSTEM_FOLDERS) if dockerd else ()
     found = {"dockerd": dockerd, "containerd": find("containerd", folders), "docker": find("docker", folders)}
@@ -90,8 +101,8 @@ def find_programs() -> Programs:
     if missing:
         raise HostUnfit(
             f"The local provider runs a Docker of its own, and this machine lacks {', '.join(missing)}.",
-            remedy="sudo apt-get install docker.io containerd runc iptables iproute2 util-linux apparmor "
-            "(or: rtlab doctor --fix). An installed Docker is only used for its programs, never touched.",
+            remedy=f"sudo apt-get install {'' if folder else 'docker.io containerd runc '}iptables iproute2 util-linux "
+            "apparmor (or: rtlab doctor --fix). An installed Docker is only used for its programs, never touched.",
         )
     version = re.search(r"(\d+\.\d+[.\d]*)", run((found["dockerd"], "--version"), timeout_s=20).text())
     return Programs(**found, version=version[1] if version else "")
@@ -136,13 +147,22 @@ class Engine:
 
     # ------------------------------------------------------------- configuration
 
-    def daemon_json(self, data: Path, runtimes: Mapping[str, Any], major: int, *, iptables: bool = True) -> Any:
+    def daemon_json(
+        self,
+        data: Path,
+        runtimes: Mapping[str, Any],
+        major: int,
+        *,
+        iptables: bool = True,
+        features: Mapping[str, bool] | None = None,
+    ) -> Any:
         """dockerd's configuration: everything that an ordinary dockerd has at a fixed place is elsewhere.
 
         Args:
             data: Folder for images and layers.
             runtimes: As daemon.json's ``runtimes``; ``runc`` is built in.
             major: dockerd's major version: some keys exist only in some.
+            features: Switches of the engine's that differ from its defaults.
         """
         config: dict[str, Any] = {
             "data-root": str(data / "docker"),
@@ -159,6 +179,8 @@ class Engine:
             "log-driver": "json-file",
             "log-opts": {"max-size": "16m", "max-file": "2"},
         }
+        if features:
+            config["features"] = dict(features)
         if not iptables:
             config |= {"iptables": False, "ip-masq": False}
         if major < 24:

@@ -1,11 +1,13 @@
 """This very machine, with a Docker of rtlab's own beside whatever there is (see ``rtlab.engines.docker.private``).
 
-For CI runners and bare metal. Nothing outside the state folder, /run/rtlab-<id>, one network namespace and one cgroup
-is written; the machine is never rebooted. Which runtimes can run here is found out by running each of them once.
+For CI runners and bare metal. Nothing outside the state folder, /run/rtlab-<id>, /opt/rtlab/<id>, one network
+namespace and one cgroup is written; the machine is never rebooted. Which runtimes can run here is found out by running
+each of them once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,14 +22,19 @@ from typing import Any
 from rtlab import atomic, plugins
 from rtlab.artifacts import images
 from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
-from rtlab.host import virtualization
+from rtlab.host import today, virtualization
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.providers.local.programs import ROOT, Brought, bring
+from rtlab.providers.local.programs import existing_ids as programs_ids
+from rtlab.providers.local.programs import folder_of as programs_folder
+from rtlab.providers.local.programs import home as programs_home
 from rtlab.state import StateFolder, now
 
 MACHINE = "local"
@@ -46,10 +53,12 @@ class Wiring:
     Attributes:
         entry: Its value in daemon.json's ``runtimes``; None for runc, which is built in.
         note: What is special about it, for the record; empty otherwise.
+        features: Switches of the engine's that it needs; they then hold for every runtime.
     """
 
     entry: Mapping[str, Any] | None
     note: str = ""
+    features: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +71,7 @@ class Findings:
         notes: Runtime -> what is special about its wiring.
         unavailable: Runtime -> why it cannot run here.
         iptables: Whether this kernel lets Docker use iptables in its namespace.
+        features: Switches of the engine's that a runtime needs.
     """
 
     key: str
@@ -69,6 +79,7 @@ class Findings:
     notes: Mapping[str, str] = field(default_factory=dict)
     unavailable: Mapping[str, str] = field(default_factory=dict)
     iptables: bool = True
+    features: Mapping[str, bool] = field(default_factory=dict)
 
 
 class LocalProvider:
@@ -78,7 +89,12 @@ class LocalProvider:
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
 
     def check(self, settings: TestbedSettings) -> None:
-        """Nothing to refuse beforehand: ``up`` says what this host lacks before it makes anything."""
+        """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
+        if settings.engine == "modules" and not load_profile(settings.profile).builds:
+            raise UsageError(
+                f"--engine modules needs a profile that brings builds; {settings.profile} brings none.",
+                remedy=f"Say --profile {today.PROFILE}, or leave the profile out.",
+            )
 
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
@@ -90,14 +106,19 @@ class LocalProvider:
             CommandFailed: a daemon did not come up.
         """
         check_rights()
-        programs = engine.find_programs()
         private = Engine(testbed_id)
         data = state.folder("local")
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
-        key = findings_key(programs, wanted, profile)
+        if profile.builds and settings.engine != "system":
+            brought = bring(wanted, profile, testbed_id, state, notify)
+        else:
+            brought = Brought(fallback=today.refusal() if settings.engine == "auto" else "")
+        notify(Event(stage="machines", message=f"taking {brought.told}", machine=MACHINE))
+        programs = engine.find_programs(brought.folder)
+        key = findings_key(programs, wanted, profile, brought)
         findings = read_findings(data)
         if findings is None or findings.key != key or not self._runs(private, data, programs, findings):
-            findings = self._make(private, data, programs, wanted, profile, key, state, notify)
+            findings = self._make(private, data, programs, brought, wanted, profile, key, state, notify)
         return Testbed(
             id=testbed_id,
             provider=self.name,
@@ -105,12 +126,14 @@ class LocalProvider:
             design=settings.design,
             machines=(machine_of(private, programs, data),),
             created_at=now(),
-            details=self._details(private, programs, findings, settings),
+            details=self._details(private, programs, brought, findings, settings),
         )
 
     def _runs(self, private: Engine, data: Path, programs: Programs, findings: Findings) -> bool:
         """Whether the engine is up and configured as it should be."""
-        wanted = private.daemon_json(data, entries(findings.usable), programs.major, iptables=findings.iptables)
+        wanted = private.daemon_json(
+            data, entries(findings.usable), programs.major, iptables=findings.iptables, features=findings.features
+        )
         try:
             as_configured = json.loads(private.config_file.read_text()) == wanted
         except (OSError, ValueError):
@@ -122,13 +145,14 @@ class LocalProvider:
         private: Engine,
         data: Path,
         programs: Programs,
+        brought: Brought,
         wanted: Sequence[str],
         profile: Profile,
         key: str,
         state: StateFolder,
         notify: Notify,
     ) -> Findings:
-        wirings = {name: wirings_of(name, programs, profile) for name in wanted}
+        wirings = {name: wirings_of(name, programs, profile, brought) for name in wanted}
         image = images.build("tools", suite=images.host_suite(), notify=notify)
         notify(Event(stage="machines", message="starting a private Docker", machine=MACHINE))
         # Whatever a killed dockerd, or one with another configuration, left behind.
@@ -174,6 +198,7 @@ class LocalProvider:
         usable: dict[str, Mapping[str, Any] | None] = {}
         notes: dict[str, str] = {}
         unavailable: dict[str, str] = {}
+        features: dict[str, bool] = {}
         for name, ways in wirings.items():
             if isinstance(ways, str):
                 unavailable[name] = ways
@@ -182,14 +207,20 @@ class LocalProvider:
             refusals: list[str] = []
             for number, wiring in enumerate(ways):
                 docker_name = f"try-{name}-{number}" if wiring.entry is not None else "runc"
+                needed = {key: value for key, value in wiring.features.items() if features.get(key) != value}
+                if needed:
+                    self._switch(private, data, programs, tried, {**features, **needed}, iptables=iptables)
                 refusal = try_runtime(private, programs, docker_name, image.reference, log)
                 if refusal is None:
                     usable[name] = wiring.entry
+                    features |= needed
                     if wiring.note:
                         because = f" (without it: {'; '.join(dict.fromkeys(refusals))})" if refusals else ""
                         notes[name] = wiring.note + because
                     break
                 refusals.append(plugins.runtime(name).meaning_of(refusal) or refusal)
+                if needed:
+                    self._switch(private, data, programs, tried, features, iptables=iptables)
             else:
                 unavailable[name] = "; ".join(dict.fromkeys(refusals))
                 notify(
@@ -201,8 +232,10 @@ class LocalProvider:
                     )
                 )
         private.settle(programs.docker)
-        findings = Findings(key=key, usable=usable, notes=notes, unavailable=unavailable, iptables=iptables)
-        private.reload(private.daemon_json(data, entries(usable), programs.major, iptables=iptables))
+        findings = Findings(
+            key=key, usable=usable, notes=notes, unavailable=unavailable, iptables=iptables, features=features
+        )
+        private.reload(private.daemon_json(data, entries(usable), programs.major, iptables=iptables, features=features))
         self._await_runtimes(private, programs, entries(usable))
         if self._info(private, programs).get("Driver") == "vfs":
             notify(
@@ -231,6 +264,24 @@ class LocalProvider:
             return False
         return True
 
+    def _switch(
+        self,
+        private: Engine,
+        data: Path,
+        programs: Programs,
+        tried: Mapping[str, Any],
+        features: Mapping[str, bool],
+        *,
+        iptables: bool,
+    ) -> None:
+        """Have the running dockerd take over other switches: known by a runtime's name that comes with them."""
+        mark = f"try-{len(features)}-{time.monotonic_ns()}"
+        runtimes = {**tried, mark: {"path": "/bin/true"}}
+        private.reload(private.daemon_json(data, runtimes, programs.major, iptables=iptables, features=features))
+        deadline = time.monotonic() + 15
+        while mark not in self._info(private, programs).get("Runtimes", {}) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def _await_runtimes(self, private: Engine, programs: Programs, wanted: Mapping[str, Any]) -> None:
         """Wait until dockerd has read its new configuration (it answers SIGHUP in its own time)."""
         deadline = time.monotonic() + 15
@@ -251,7 +302,7 @@ class LocalProvider:
         return found if isinstance(found, dict) else {}
 
     def _details(
-        self, private: Engine, programs: Programs, findings: Findings, settings: TestbedSettings
+        self, private: Engine, programs: Programs, brought: Brought, findings: Findings, settings: TestbedSettings
     ) -> dict[str, Any]:
         info = self._info(private, programs)
         unavailable = {
@@ -261,6 +312,10 @@ class LocalProvider:
         }
         return {
             "engine": {"docker": info.get("ServerVersion"), "containerd": info.get("ContainerdCommit", {}).get("ID")},
+            "taken": brought.told,
+            "fallback": brought.fallback,
+            "builds": dict(brought.records),
+            "engine_features": dict(findings.features),
             "storage_driver": info.get("Driver"),
             "cgroup_version": info.get("CgroupVersion"),
             "cgroup_driver": info.get("CgroupDriver"),
@@ -309,6 +364,9 @@ class LocalProvider:
     def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
         private = Engine(testbed_id)
         found = {(r.kind, r.name): r for r in private.resources()}
+        if engine.is_data(programs_home(testbed_id), testbed_id):
+            name = str(programs_home(testbed_id))
+            found.setdefault(("folder", name), Resource(kind="folder", name=name))
         for folder in self._data_folders(private, state):
             found.setdefault(("folder", str(folder)), Resource(kind="folder", name=str(folder)))
             for mount in engine.mounts_below(folder):
@@ -328,15 +386,14 @@ class LocalProvider:
                 remedy="Run `sudo rtlab teardown` (with the path of this rtlab if sudo does not find it).",
             )
         notify(Event(stage="teardown", message="stopping the private Docker", machine=MACHINE))
-        try:
-            docker = engine.find_programs().docker
-        except HostUnfit:  # uninstalled meanwhile: then without asking it
-            docker = ""
+        # Its own, or the installed one; gone meanwhile: then without asking it.
+        docker = engine.find("docker", (str(programs_folder(testbed_id)),))
         folders = self._data_folders(private, state)
         private.remove(docker)
         for folder in folders:
             # Its daemon.json was lost, but the state folder says where its data is.
             engine.remove_data(folder, testbed_id)
+        engine.remove_data(programs_home(testbed_id), testbed_id)
         left = self.leftovers(testbed_id, state)
         if not left:
             self._journal_gone(private, state)
@@ -349,13 +406,17 @@ class LocalProvider:
 
     def _journal_gone(self, private: Engine, state: StateFolder) -> None:
         """Everything is gone: empty folders that only our daemons made go too, then the journal says so."""
-        engine.remove_shared_folders([e.name for e in state.outstanding(private.id) if e.kind == "shared folder"])
+        made = [e.name for e in state.outstanding(private.id) if e.kind == "shared folder"]
+        engine.remove_shared_folders(made)
+        if str(ROOT) in made:
+            with contextlib.suppress(OSError):  # another testbed's are in it
+                os.rmdir(ROOT)
         for entry in state.outstanding(private.id):
             if entry.kind in ("netns", "folder", "cgroup", "process", "shared folder"):
                 state.note("gone", entry.kind, entry.name, private.id)
 
     def candidates(self) -> tuple[str, ...]:
-        return engine.existing_ids()
+        return tuple(dict.fromkeys((*engine.existing_ids(), *programs_ids())))
 
 
 # --------------------------------------------------------------------------- this machine
@@ -426,21 +487,45 @@ def entries(usable: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
     return {plugins.runtime(name).docker_name: dict(entry) for name, entry in usable.items() if entry is not None}
 
 
-def wirings_of(name: str, programs: Programs, profile: Profile) -> tuple[Wiring, ...] | str:
+def wirings_of(name: str, programs: Programs, profile: Profile, brought: Brought) -> tuple[Wiring, ...] | str:
     """The ways to try, best first; or why there is none."""
     runtime = plugins.runtime(name)
+    if name in brought.lacking:
+        return brought.lacking[name]
     if runtime.proof == "runc":
-        return (Wiring(entry=None),) if engine.find("runc") else "runc is not installed (apt-get install runc)"
+        there = brought.find(name, "runc")
+        return (Wiring(entry=None),) if there else "runc is not installed (apt-get install runc)"
     if runtime.proof == "gvisor":
-        path = engine.find("runsc")
+        path = brought.find(name, "runsc")
         if not path:
             return "runsc is not installed (apt-get install runsc)"
         asked = str(profile.role_variables.get("gvisor_platform", ""))
         return gvisor_wirings(path, default_platform(path), asked, kvm=virtualization.prove().usable)
     if runtime.proof == "kata":
         return kata_wirings(programs)
-    path = engine.find(name)
-    return (Wiring(entry={"path": path}),) if path else f"{name} is not installed (apt-get install {name})"
+    path = brought.find(name, name)
+    own = (
+        f"this machine's own {name}: there is no build of it"
+        if path and brought.folder and not brought.has(name)
+        else ""
+    )
+    if runtime.proof == "youki":
+        return (
+            youki_wirings(path)
+            if path
+            else "youki is not installed: no distribution has it (profile modules builds it)"
+        )
+    return (Wiring(entry={"path": path}, note=own),) if path else f"{name} is not installed (apt-get install {name})"
+
+
+def youki_wirings(path: str) -> tuple[Wiring, ...]:
+    """As it is; and where that fails with the engine's private time namespaces (Docker 29.5 on; youki issue 3538)
+    switched off. Engines before know no such switch and ignore it."""
+    note = "the engine's private time namespaces are switched off, for every runtime (youki issue 3538)"
+    return (
+        Wiring(entry={"path": path}),
+        Wiring(entry={"path": path}, note=note, features={"time-namespaces": False}),
+    )
 
 
 def default_platform(runsc: str) -> str:
@@ -522,11 +607,19 @@ def reason_in(text: str) -> str:
 # --------------------------------------------------------------------------- what is known already
 
 
-def findings_key(programs: Programs, wanted: Sequence[str], profile: Profile) -> str:
+def findings_key(programs: Programs, wanted: Sequence[str], profile: Profile, brought: Brought) -> str:
     """Digest of everything that may change which runtimes run: programs (size, time), kernel, profile, our code."""
     paths = [programs.dockerd, programs.containerd, *(engine.find(p) for p in ("runc", "crun", "runsc"))]
+    paths += [brought.find(name, p) for name, p in (("runc", "runc"), ("gvisor", "runsc"), ("youki", "youki"))]
     paths += [f"{f}/bin/{p}" for f in KATA_FOLDERS for p in ("kata-runtime", "containerd-shim-kata-v2")]
-    seen: list[Any] = [list(wanted), profile.name, os.uname().release, os.uname().version, _STARTED]
+    seen: list[Any] = [
+        list(wanted),
+        profile.name,
+        str(brought.folder),
+        os.uname().release,
+        os.uname().version,
+        _STARTED,
+    ]
     for path in paths:
         try:
             stat = os.stat(path)

@@ -20,7 +20,7 @@ from typing import Any, cast
 from rtlab import atomic, content
 from rtlab.artifacts.box import catalogue
 from rtlab.artifacts.box.catalogue import Box
-from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.profile import Profile, refuse_builds
 from rtlab.config import TestbedSettings
 from rtlab.connection import keys
 from rtlab.connection.ssh import SSHShell
@@ -54,7 +54,8 @@ class VagrantProvider:
     # ------------------------------------------------------------- up
 
     def check(self, settings: TestbedSettings) -> None:
-        """Nothing to refuse beforehand: ``up`` says what this host lacks before it makes anything."""
+        """Profiles of builds; ``up`` says what this host lacks before it makes anything."""
+        refuse_builds(settings.profile, "Vagrant machines")
 
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify

@@ -1,0 +1,140 @@
+"""Where the local provider's engine and runtimes come from: builds put below /opt/rtlab, or this machine's own.
+
+Builds lie in a folder of this testbed's, copied from the cache and compared with its digests: nobody but root can
+change them there, and teardown removes them. The cache stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rtlab import atomic
+from rtlab.artifacts import builds
+from rtlab.artifacts.builds import Obtained
+from rtlab.artifacts.download import digest_of
+from rtlab.artifacts.profile import Profile
+from rtlab.engines.docker import private as engine
+from rtlab.errors import CommandFailed, HostUnfit, Unsafe
+from rtlab.model import Event, Json, Notify
+from rtlab.state import StateFolder
+
+ROOT = Path("/opt/rtlab")
+# What the engine cannot do without; every other runtime may be missing.
+NEEDED = ("engine", "runc")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Programs that were put in place for one testbed.
+
+    Attributes:
+        folder: Where they lie; None: this machine's own are used.
+        told: What is used, in a sentence for people.
+        fallback: Why it is not today's, where that was not asked for; empty otherwise.
+        records: Build -> its record (``Obtained.record``).
+        runtimes: Runtimes whose programs lie in ``folder``.
+        lacking: Runtime -> why its build cannot be had.
+    """
+
+    folder: Path | None = None
+    told: str = "engine and runtimes of this machine"
+    fallback: str = ""
+    records: Mapping[str, Json] = field(default_factory=dict)
+    runtimes: frozenset[str] = frozenset()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+
+    def has(self, runtime: str) -> bool:
+        """Whether the runtime is one that was brought."""
+        return runtime in self.runtimes
+
+    def find(self, runtime: str, program: str) -> str:
+        """The runtime's program; empty when there is none."""
+        if self.folder is not None and runtime in self.runtimes:
+            return str(self.folder / program)
+        return "" if runtime in self.lacking else engine.find(program)
+
+
+def home(testbed_id: str) -> Path:
+    """The folder of a testbed's programs, there or not."""
+    return ROOT / testbed_id
+
+
+def folder_of(testbed_id: str) -> Path:
+    return home(testbed_id) / "bin"
+
+
+def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: StateFolder, notify: Notify) -> Brought:
+    """Obtain the profile's builds for these runtimes and put them in place; at once where they are there already.
+
+    Raises:
+        HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had.
+    """
+    asked = [name for name in (*NEEDED, *wanted) if name in profile.builds]
+    pins = {build: name for name in dict.fromkeys(asked) for build in profile.builds[name]}
+    missing = [pin for pin in map(builds.pinned, pins) if not builds.ready(pin)]
+    if missing:
+        seconds = sum(getattr(pin, "seconds", 0.0) for pin in missing)
+        listed = ", ".join(builds.title(pin) for pin in missing)
+        message = f"building {listed}: about {max(seconds / 60, 1):.0f} min on two cores, once; the cache keeps them"
+        notify(Event(stage="builds", message=message))
+    lacking: dict[str, str] = {}
+    obtained: dict[str, Obtained] = {}
+    for build, name in pins.items():
+        try:
+            obtained[build] = builds.obtain(builds.pinned(build), notify)
+        except (HostUnfit, CommandFailed) as error:
+            if name in NEEDED:
+                raise
+            lacking[name] = error.message.partition("\n")[0]
+            notify(Event(stage="builds", message=f"no {name}: {lacking[name]}", level="warning"))
+    for folder in (ROOT,) if not ROOT.exists() else ():
+        state.note("intend", "shared folder", str(folder), testbed_id)
+    state.note("intend", "folder", str(home(testbed_id)), testbed_id)
+    atomic.make_folder(ROOT, 0o755)
+    engine.mark_data(home(testbed_id), testbed_id)
+    folder = atomic.make_folder(folder_of(testbed_id), 0o700)
+    for one in obtained.values():
+        for program, file in one.programs.items():
+            put(file, folder / program, one.sha256[program])
+    return Brought(
+        folder=folder,
+        told=f"{', '.join(builds.title(one.build) for one in obtained.values())}: built from modules, in {folder}",
+        records={build: one.record() for build, one in obtained.items()},
+        runtimes=frozenset(name for name in profile.builds if name in asked and name not in lacking) - {"engine"},
+        lacking=lacking,
+    )
+
+
+def put(file: Path, target: Path, sha256: str) -> None:
+    """A program of the cache in its place, whole or not at all, and with these bytes; nothing when it is there."""
+    if target.is_file() and not target.is_symlink() and digest_of(target) == sha256:
+        return
+    unfinished = target.with_name(f".{target.name}.new")
+    unfinished.unlink(missing_ok=True)
+    try:
+        shutil.copyfile(file, unfinished)
+        unfinished.chmod(0o755)
+        found = digest_of(unfinished)
+        if found != sha256:
+            raise Unsafe(
+                f"{file} changed while it was copied: its SHA-256 is {found}, expected {sha256}.",
+                remedy="Run the same command again: a damaged build is made anew.",
+            )
+        os.replace(unfinished, target)
+    except OSError as error:
+        raise atomic.cannot_write(target, error) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def existing_ids() -> tuple[str, ...]:
+    """Ids of testbeds whose programs are on this machine."""
+    try:
+        found = sorted(entry.name for entry in os.scandir(ROOT) if engine.is_data(Path(entry.path), entry.name))
+    except OSError:
+        return ()
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""youki as one of the runtimes."""

@@ -1,0 +1,14 @@
+"""youki: An OCI runtime in Rust."""
+
+from rtlab.model import Runtime
+
+RUNTIME = Runtime(
+    name="youki",
+    title="youki",
+    docker_name="youki",
+    role="youki",
+    proof="youki",
+    own_kernel=False,
+    needs_kvm=False,
+    summary="An OCI runtime in Rust.",
+)
