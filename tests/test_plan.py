@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, permutations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtlab.campaign.plan import plan, repeat_block
+from rtlab.campaign.plan import balance, plan, repeat_block
 from rtlab.model import CampaignSpec, RebootPolicy, Trial
 from tests.conftest import make_spec
 
@@ -69,6 +70,53 @@ def test_one_machine_balances_who_goes_first(seed: int) -> None:
     for start in (1, 5, 9, 13):
         firsts = [of_block(trials, block)[0].arm for block in range(start, start + 4)]
         assert Counter(firsts) == {"runc": 2, "kata": 2}
+
+
+def carried(trials: tuple[Trial, ...], arm: str) -> list[tuple[str, str]]:
+    """Per block: (the baseline's machine, the arm's)."""
+    found = []
+    for block in sorted({t.block for t in trials if t.kind == "ab"}):
+        where = {t.arm: t.machine for t in of_block(trials, block)}
+        found.append((where["runc"], where[arm]))
+    return found
+
+
+@given(seed=st.integers(0, 2**63 - 1), machines=st.integers(3, 5), arms=st.integers(2, 4))
+@settings(max_examples=40, deadline=None)
+def test_every_ordered_pair_of_machines_carries_baseline_and_arm_once(seed: int, machines: int, arms: int) -> None:
+    """measurement.md §4.2: permutations of two machines, counted by itertools; each round is a Latin square's."""
+    runtimes = ("runc", "kata", "gvisor", "crun")[:arms]
+    names = tuple(f"node{n}" for n in range(1, machines + 1))
+    blocks = machines * (machines - 1)
+    trials = plan(spec_of(runs=blocks, runtimes=runtimes, experiments=("boot",)), names, seed)
+    for arm in runtimes[1:]:
+        assert Counter(carried(trials, arm)) == Counter(permutations(names, 2))
+    for start in range(0, blocks, machines):
+        for side in zip(*carried(trials, "kata")[start : start + machines], strict=True):
+            assert Counter(side) == Counter(names)
+    firsts = Counter(of_block(trials, b)[0].arm == "runc" for b in range(1, blocks + 1))
+    assert arms > 2 or firsts[True] == firsts[False]
+
+
+@given(seed=st.integers(0, 2**63 - 1), runs=st.integers(2, 24), machines=st.integers(2, 6))
+@settings(max_examples=80, deadline=None)
+def test_no_plan_of_two_or_more_blocks_confounds_runtime_and_machine(seed: int, runs: int, machines: int) -> None:
+    """By numpy's rank: the intercept is no combination of the machines' columns; 3 blocks leave an interval."""
+    names = [f"node{n}" for n in range(machines)]
+    rows = carried(plan(spec_of(runs=runs, experiments=("boot",)), names, seed), "kata")
+    columns = np.array([[(arm == m) - (base == m) for m in names] for base, arm in rows], dtype=float)
+    full = np.column_stack([np.ones(runs), columns])
+    assert np.linalg.matrix_rank(full) == np.linalg.matrix_rank(columns) + 1
+    assert runs < 3 or np.linalg.matrix_rank(full) < runs
+
+
+def test_the_balance_of_a_number_of_blocks_is_said() -> None:
+    assert "every arm 5 times" in balance(15, 3) and "6 blocks, or a multiple" in balance(15, 3)
+    assert balance(12, 3) == "Every ordered pair of 3 machines carries baseline and arm 2 times."
+    assert "use 2 of 3 machines: 6 blocks or more" in balance(4, 3)
+    assert "Not balanced" in balance(16, 3)
+    assert "cannot be told apart" in balance(1, 2)
+    assert balance(15, 1) == ""
 
 
 def test_the_same_seed_gives_the_same_plan_and_another_one_another() -> None:

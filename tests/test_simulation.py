@@ -321,6 +321,13 @@ def test_reboots_change_the_boot_id_and_slow_ones_fail(tmp_path: Path) -> None:
     assert len({r.boot_id for r in campaign.records()}) == 2
 
 
+def test_as_many_machines_as_were_asked_for(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    settings = replace(config.Config().testbed, provider="simulated", profile="debian-12", machines=5)
+    bed = testbed.up(settings, state, ignore_events).testbed
+    assert [m.name for m in bed.machines] == ["node1", "node2", "node3", "node4", "node5"]
+
+
 def test_teardown_removes_the_machines_and_nothing_else(tmp_path: Path) -> None:
     bed, state = make(tmp_path)
     assert PROVIDER.leftovers("ffffffff", state) == ()

@@ -2,7 +2,9 @@
 
 Default design (measurement.md §1, §4.2): blocks, in which every arm comes once, in random order. On two machines the
 arms swap machines between blocks; every four blocks hold each combination (baseline's machine × which arm goes first)
-once, shuffled. Paper's design: all trials of one runtime, then of the other, each after a boot of its own.
+once, shuffled. On more machines the blocks come in rounds in which every machine carries every arm once, and all rounds
+together hold every ordered pair of machines once. Paper's design: all trials of one runtime, then of the other, each
+after a boot of its own.
 """
 
 from __future__ import annotations
@@ -102,7 +104,10 @@ def _crossover(spec: CampaignSpec, machines: Sequence[str], rng: random.Random, 
     kinds: list[tuple[Literal["ab", "aa"], list[tuple[str, str]]]] = [("ab", arms)] * spec.runs
     kinds += [("aa", copies)] * (AA_BLOCKS if spec.aa else 0)
     kinds += [("ab", arms)] * further
-    layouts = {kind: _layouts(len(of), len(machines), rng) for kind, of in (("ab", arms), ("aa", copies))}
+    layouts = {
+        "ab": _layouts(len(arms), len(machines), spec.runs, rng),
+        "aa": _layouts(len(copies), len(machines), AA_BLOCKS, rng),
+    }
     for block, (kind, of) in enumerate(kinds, 1):
         for index, machine in next(layouts[kind]):
             arm, runtime = of[index]
@@ -128,22 +133,96 @@ def _crossover(spec: CampaignSpec, machines: Sequence[str], rng: random.Random, 
 Layout = list[tuple[int, int]]
 
 
-def _layouts(arms: int, machines: int, rng: random.Random) -> Iterator[Layout]:
+def machines_used(blocks: int, machines: int) -> int:
+    """On how many machines the arms go round: on at least two, beyond that with two blocks for each.
+
+    Every further machine costs the ratio a degree of freedom: four blocks on four machines would leave no interval.
+    """
+    return min(machines, max(2, blocks // 2))
+
+
+def balance(blocks: int, machines: int) -> str:
+    """What so many blocks balance over more than one machine, in a sentence; empty on one machine."""
+    if machines < 2:
+        return ""
+    used = machines_used(blocks, machines)
+    whole, rest = divmod(blocks, used * (used - 1))
+    if blocks < 2:
+        return "One block: runtime and machine cannot be told apart. From 2 blocks on they swap."
+    found = []
+    if used < machines:
+        found.append(
+            f"{blocks} blocks use {used} of {machines} machines: {2 * machines} blocks or more would use all of them."
+        )
+    if whole and not rest:
+        times = "once" if whole == 1 else f"{whole} times"
+        found.append(f"Every ordered pair of {used} machines carries baseline and arm {times}.")
+    elif blocks % used == 0:
+        found.append(
+            f"Every machine carries every arm {blocks // used} times; {used * (used - 1)} blocks, or a multiple, hold "
+            "every ordered pair of machines equally often."
+        )
+    else:
+        found.append(
+            f"Not balanced: some machines carry an arm once more than others, which the fit corrects; a multiple of "
+            f"{used} blocks would balance it."
+        )
+    return " ".join(found)
+
+
+def _layouts(arms: int, machines: int, blocks: int, rng: random.Random) -> Iterator[Layout]:
     """Without end: for each block the arms in order of execution, each with its machine (both as indices).
 
-    Every four blocks hold each combination (machine of arm 0 × whether arm 0 or arm 1 goes first) once, shuffled. With
-    more than two arms the others keep the place that the shuffle gave them, and machines rotate.
+    On one or two machines every four blocks hold each combination (machine of arm 0 × whether arm 0 or arm 1 goes
+    first) once, shuffled; of only two blocks on two machines the second swaps the machines. The arms after the second
+    keep the place that the shuffle gave them.
     """
+    if machines > 2:
+        used = machines_used(blocks, machines)
+        chosen = rng.sample(range(machines), used)
+        if used > 2:
+            yield from _rounds(arms, chosen, rng)
+    else:
+        chosen = list(range(machines))
     while True:
-        combinations = list(itertools.product(range(min(machines, 2)), (True, False)))
+        combinations = list(itertools.product(range(len(chosen)), (True, False)))
         rng.shuffle(combinations)
+        if blocks == 2 and len(chosen) == 2 and combinations[0][0] == combinations[1][0]:
+            combinations[1], combinations[2] = combinations[2], combinations[1]
         for shift, baseline_first in combinations:
-            order = list(range(arms))
-            rng.shuffle(order)
-            if arms > 1:
-                earlier, later = sorted((order.index(0), order.index(1)))
-                order[earlier], order[later] = (0, 1) if baseline_first else (1, 0)
-            yield [(arm, (shift + arm) % machines) for arm in order]
+            order = _order(arms, baseline_first, rng)
+            yield [(arm, chosen[(shift + arm) % len(chosen)]) for arm in order]
+
+
+def _rounds(arms: int, machines: Sequence[int], rng: random.Random) -> Iterator[Layout]:
+    """Without end, on three or more machines: in a round of as many blocks every machine carries every arm once.
+
+    The arms other than the baseline lie so many machines after it in a round; every round of a cycle takes another
+    distance, so that after ``count × (count - 1)`` blocks every ordered pair of machines carried (baseline, arm) once.
+    Who goes first alternates along the machines, and turns round with the next round.
+    """
+    count = len(machines)
+    first = rng.choice((0, 1))
+    while True:
+        distances = list(range(1, count))
+        rng.shuffle(distances)
+        for number, distance in enumerate(distances):
+            shifts = list(range(count))
+            rng.shuffle(shifts)
+            for shift in shifts:
+                order = _order(arms, (shift + number + first) % 2 == 0, rng)
+                away = {arm: (distance + arm - 2) % (count - 1) + 1 if arm else 0 for arm in order}
+                yield [(arm, machines[(shift + away[arm]) % count]) for arm in order]
+        first = 1 - first
+
+
+def _order(arms: int, baseline_first: bool, rng: random.Random) -> list[int]:
+    order = list(range(arms))
+    rng.shuffle(order)
+    if arms > 1:
+        earlier, later = sorted((order.index(0), order.index(1)))
+        order[earlier], order[later] = (0, 1) if baseline_first else (1, 0)
+    return order
 
 
 def _ordered(experiments: Sequence[str], rng: random.Random | None) -> list[str]:

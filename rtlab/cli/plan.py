@@ -110,13 +110,19 @@ def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
 def can_decide(spec: CampaignSpec, testbed: Testbed) -> tuple[str, ...]:
     """What this campaign can and cannot decide, in sentences; none for the paper's design, which has no blocks."""
     from rtlab import plugins
+    from rtlab.campaign.plan import balance, machines_used
     from rtlab.stats import power
 
     if spec.design == "paper":
         return ()
     judged = [n for n in spec.experiments if any(m.primary for m in plugins.experiment(n).metrics)]
     family = len(judged) * (len(spec.runtimes) - 1)
-    return power.sentences(spec.runs, margin=spec.margin, family=family, machines=len(testbed.machines))
+    machines = len(testbed.machines)
+    used = machines_used(spec.runs, machines)
+    told = power.sentences(spec.runs, margin=spec.margin, family=family, machines=used)
+    # On two machines every fourth block balances all: nothing is said of it unless it cannot be.
+    about = balance(spec.runs, machines) if family and (machines > 2 or spec.runs < 2) else ""
+    return (*told, about) if about else told
 
 
 def foretell(name: str, target: float, as_json: bool) -> None:

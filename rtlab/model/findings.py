@@ -55,7 +55,7 @@ class Verdict(str, Enum):
     FASTER = "faster"
     NO_DIFFERENCE = "no practical difference"
     INCONCLUSIVE = "inconclusive"
-    WITHHELD = "withheld"  # the A/A blocks say that the testbed is broken
+    WITHHELD = "withheld"  # the A/A blocks say that the testbed is broken, or runtime and machine never swapped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,7 @@ class Comparison:
         sentence: The verdict in plain words, with the metric's direction.
         blocks: Which blocks entered.
         exploratory: True for every metric that is not the experiment's primary one.
+        difference: Arm minus baseline in the metric's unit, where values may be 0 or negative and there is no ratio.
     """
 
     experiment: str
@@ -89,6 +90,7 @@ class Comparison:
     blocks: tuple[int, ...]
     exploratory: bool
     limiting_arm: str | None = None
+    difference: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

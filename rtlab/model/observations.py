@@ -24,6 +24,8 @@ class Metric:
         primary: The one metric of the experiment on which a verdict is given.
         paper: (table, column) in paper-tables.json that it corresponds to, or None.
         positive: Values are > 0, so ratios and logs make sense.
+        resolution: The smallest step in which it is read, in its unit (0.01 for clock ticks); 0: the finest of its
+            unit, a nanosecond, a byte, one.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Metric:
     primary: bool = False
     paper: tuple[str, str] | None = None
     positive: bool = True
+    resolution: float = 0.0
 
     @property
     def shown_unit(self) -> str:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rtlab.model import CampaignSpec, Caveat, Comparison, Metric, Observation, Record, Summary, Verdict
+from rtlab.model import CampaignSpec, Caveat, Comparison, Estimate, Metric, Observation, Record, Summary, Verdict
 from rtlab.stats import describe, verdict
 from rtlab.stats.change import Both
 from rtlab.stats.describe import Outlier
 from rtlab.stats.drift import Drift, drift
+from rtlab.stats.failures import at_bound
 from rtlab.stats.missing import left_out
 from rtlab.stats.noise import Noise, noise
 from rtlab.stats.ratio import (
     Fit,
     Pair,
+    difference,
     estimate,
     fieller,
     limiting_arm,
@@ -74,6 +76,7 @@ class _Draft:
     floor: float | None
     limiting: str | None
     p: float | None
+    difference: Estimate | None = None
 
 
 def analyse(
@@ -104,10 +107,11 @@ def analyse(
             found.setdefault(
                 (experiment, metric, arm), Series(experiment=experiment, metric=metric, arm=arm, unit=unit)
             )
+    steps = {(name, m.name): step_of(m) for name in spec.experiments for m in metrics[name]}
     floors: dict[tuple[str, str], Noise] = {}
     for experiment, metric in units:
         first, second = (found.get((experiment, metric, copy)) for copy in copies)
-        if first and second and (floor := noise(first, second)):
+        if first and second and (floor := noise(first, second, steps[experiment, metric])):
             floors[experiment, metric] = floor
     primary = {(name, m.name) for name in spec.experiments for m in metrics[name] if m.primary}
     broken = [floors[key] for key in sorted(primary) if key in floors and floors[key].broken]
@@ -123,9 +127,9 @@ def analyse(
     watched = [
         found[name, metric.name, arm] for name in spec.experiments for metric in metrics[name] for arm in spec.runtimes
     ]
-    flagged = tuple(o for series in watched for o in describe.outliers(series, causes))
     # Totals and counters drift by nature (uptime); only what a verdict may rest on is watched.
     judged = [s for s in watched if (s.experiment, s.metric) in primary]
+    flagged = tuple(o for series in watched for o in describe.outliers(series, causes, len(judged)))
     drifts = tuple(d for series in judged if (d := drift(series)))
     return Analysis(
         summaries=tuple(describe.summarise(series) for series in watched),
@@ -180,7 +184,8 @@ def _draft(
     paired = pairs(mine, base)
     fit: Fit | None = None
     if metric.positive:
-        fit = unpaired(mine, base) if spec.design == "paper" else regress(paired)
+        step = step_of(metric)
+        fit = unpaired(mine, base, step) if spec.design == "paper" else regress(paired, step)
     height = floor.floor if floor else None
     return _Draft(
         experiment=experiment,
@@ -191,8 +196,35 @@ def _draft(
         why_not="" if fit else _why_not(metric, mine, base, paired, names),
         floor=height,
         limiting=limiting_arm(mine, base) if metric.positive else None,
-        p=verdict.p_value(fit, spec.margin, height) if fit else None,
+        # Runtime and machine in one: no test of the runtime, and none that Holm should count.
+        p=verdict.p_value(fit, spec.margin, height) if fit and not fit.confounded else None,
+        difference=difference(paired, step_of(metric)) if fit is None and spec.design != "paper" else None,
     )
+
+
+# What a metric that declares no resolution is read in, by its unit.
+_FINEST = {"s": 1e-9, "B": 1.0, "1": 1.0}
+
+
+def step_of(metric: Metric) -> float:
+    """The step in which a metric is read; 0 where it is not known."""
+    return metric.resolution or _FINEST.get(metric.unit, 0.0)
+
+
+def _apart(d: _Draft, spec: CampaignSpec, names: Mapping[str, str]) -> str:
+    """Why runtime and machine cannot be told apart in these pairs, and what would mend it."""
+    where = sorted({(p.arm_machine, p.baseline_machine) for p in d.pairs})
+    arm, baseline = names.get(d.arm, d.arm), names.get(spec.baseline, spec.baseline)
+    mend = "one more block in which they swap machines would mend it"
+    if len(where) == 1:
+        return f"{arm} ran on {where[0][0]} and {baseline} on {where[0][1]} in every block that is left; {mend}"
+    return f"the blocks that are left do not tell runtime and machine apart; {mend}"
+
+
+def _span(e: Estimate, unit: str) -> str:
+    if e.low is None or e.high is None:
+        return f"difference {e.point:+.3g} {unit}, too few blocks for an interval"
+    return f"difference {e.point:+.3g} {unit}, 95 % interval {e.low:.3g} to {e.high:.3g} {unit}"
 
 
 def _why_not(metric: Metric, mine: Series, base: Series, paired: Sequence[Pair], names: Mapping[str, str]) -> str:
@@ -217,17 +249,29 @@ def _decided(
     spec: CampaignSpec, drafts: Sequence[_Draft], broken: bool, names: Mapping[str, str]
 ) -> tuple[Comparison, ...]:
     family = [i for i, d in enumerate(drafts) if d.metric.primary and d.p is not None]
-    adjusted = dict(zip(family, verdict.holm([p for i in family if (p := drafts[i].p) is not None]), strict=True))
+    raw = [p for i in family if (p := drafts[i].p) is not None]
+    adjusted = dict(zip(family, verdict.holm(raw), strict=True))
     found = []
     for index, d in enumerate(drafts):
         deciding = adjusted.get(index) if d.metric.primary else d.p
         result = verdict.decide(d.fit, d.metric, spec.margin, d.floor, deciding)
         if broken and d.fit is not None:
             result = Verdict.WITHHELD
+        apart = d.fit is not None and d.fit.confounded
+        if apart:
+            result = Verdict.WITHHELD
         further = None
         if d.fit is not None and result is Verdict.INCONCLUSIVE:
-            further = verdict.blocks_needed(d.fit, spec.margin, d.floor)
-        why_not = "the A/A blocks differ, so the testbed is broken" if result is Verdict.WITHHELD else d.why_not
+            further = verdict.blocks_needed(
+                d.fit, spec.margin, d.floor, among=verdict.still_among(d.p, raw) if index in adjusted else 1
+            )
+        why_not = d.why_not
+        if apart:
+            why_not = _apart(d, spec, names)
+        elif result is Verdict.WITHHELD:
+            why_not = "the A/A blocks differ, so the testbed is broken"
+        elif d.difference is not None:
+            why_not += f". {_span(d.difference, d.metric.unit).capitalize()}"
         words = verdict.sentence(
             names.get(d.arm, d.arm),
             names.get(spec.baseline, spec.baseline),
@@ -237,6 +281,8 @@ def _decided(
             spec.margin,
             further=further,
             why_not=why_not,
+            floor=d.floor,
+            exploratory=not d.metric.primary,
         )
         found.append(
             Comparison(
@@ -255,6 +301,7 @@ def _decided(
                 blocks=tuple(p.block for p in d.pairs),
                 exploratory=not d.metric.primary,
                 limiting_arm=d.limiting,
+                difference=d.difference,
             )
         )
     return tuple(found)
@@ -299,9 +346,13 @@ def _caveats(
         if d.metric.primary:
             caveats += _about_one(spec, d, flagged, found, records, names)
     caveats += [
-        Caveat(kind="drift", message=d.sentence(names.get(d.arm, d.arm)) + ".", where=f"{d.experiment}/{d.metric}")
+        Caveat(
+            kind="drift",
+            message=d.sentence(names.get(d.arm, d.arm), len(drifts)) + ".",
+            where=f"{d.experiment}/{d.metric}",
+        )
         for d in drifts
-        if d.suspicious
+        if d.suspicious(len(drifts))
     ]
     return tuple(caveats)
 
@@ -339,6 +390,9 @@ def _about_one(
             )
     if spec.design != "paper" and d.fit is not None:
         mine_, base = (found[d.experiment, d.metric.name, arm] for arm in (d.arm, spec.baseline))
+        bounded = at_bound(mine_, base, d.metric, records, step_of(d.metric))
+        if bounded is not None:
+            caveats.append(Caveat(kind="failures", message=_failures(d, bounded, mine_, base, names), where=where))
         missing = left_out(mine_, base, [p.block for p in d.pairs], records, names)
         if missing:
             caveats.append(Caveat(kind="left out", message=missing, where=where))
@@ -368,6 +422,21 @@ def _about_one(
             )
         )
     return caveats
+
+
+def _failures(d: _Draft, bounded: Fit, mine: Series, base: Series, names: Mapping[str, str]) -> str:
+    arm, baseline = (names.get(s.arm, s.arm) for s in (mine, base))
+    more, fewer = (arm, baseline) if len(mine.failed) >= len(base.failed) else (baseline, arm)
+    looks = f"it makes {more} look better against {fewer} than it is"
+    if len(mine.failed) == len(base.failed):
+        looks = "it makes both look better than they are"
+    assert d.fit is not None
+    with_, without = estimate(bounded), estimate(d.fit)
+    return (
+        f"If trials failed because they were slow, leaving them out is not neutral: {looks}. With each failed trial "
+        f"at the worst value of its runtime the ratio is {_shown(with_.point, with_.low, with_.high)}, without them "
+        f"{_shown(without.point, without.low, without.high)}; were they worse than that, it lies still farther."
+    )
 
 
 def _told(outlier: Outlier, name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtlab.model import Estimate, Metric, Verdict
 from rtlab.stats.ratio import Fit, estimate, welch
-from rtlab.stats.verdict import between, blocks_needed, decide, holm, p_value, words
+from rtlab.stats.verdict import between, blocks_needed, decide, holm, p_value, still_among, words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,11 @@ def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ..
     for index, (both, fit) in enumerate(zip(shared, fits, strict=True)):
         deciding = adjusted.get(index) if both.metric.primary else plain[index]
         verdict = decide(fit, both.metric, margin, None, deciding)
-        if both.broken:
+        confounded = both.first.confounded or both.second.confounded
+        if both.broken or confounded:
             verdict = Verdict.WITHHELD
-        further = blocks_needed(fit, margin) if verdict is Verdict.INCONCLUSIVE else None
+        among = still_among(plain[index], [p for i in family if (p := plain[i]) is not None]) if index in family else 1
+        further = blocks_needed(fit, margin, among=among) if verdict is Verdict.INCONCLUSIVE else None
         found.append(
             Change(
                 experiment=both.experiment,
@@ -101,7 +103,14 @@ def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: in
     low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
     shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}"
     if verdict is Verdict.WITHHELD:
-        return f"{what}: verdict withheld, the A/A blocks of a campaign differ, so its testbed was broken ({shown})."
+        if both.broken:
+            return (
+                f"{what}: verdict withheld, the A/A blocks of a campaign differ, so its testbed was broken ({shown})."
+            )
+        return (
+            f"{what}: verdict withheld, in a campaign runtime and machine never swapped, so they cannot be told apart "
+            f"({shown})."
+        )
     if verdict is Verdict.NO_DIFFERENCE:
         return f"{what} did not change by more than ±{100 * margin:g} % ({shown})."
     if verdict is Verdict.INCONCLUSIVE:

@@ -11,10 +11,7 @@ import numpy as np
 
 from rtlab.model import Estimate, Summary
 from rtlab.stats.series import Series
-from rtlab.stats.student import binomial_half_tail
-
-# Iglewicz and Hoaglin, How to Detect and Handle Outliers (1993): modified z above 3.5.
-OUTLIER_Z = 3.5
+from rtlab.stats.student import binomial_half_tail, quantile
 
 
 def median_interval(values: Sequence[float], confidence: float = 0.95) -> Estimate:
@@ -86,7 +83,7 @@ class Outlier:
     """A flagged value; it stays in every estimate.
 
     Attributes:
-        z: Modified z; positive is above the median.
+        z: Modified z (Iglewicz and Hoaglin 1993), for its size; positive is above the median.
         cause: What the record says about the trial, or empty.
     """
 
@@ -114,24 +111,73 @@ def modified_z(values: Sequence[float]) -> list[float]:
     return [(v - middle) / scale for v in values]
 
 
-def outliers(series: Series, causes: Mapping[int, str] | None = None) -> tuple[Outlier, ...]:
-    """The values beyond OUTLIER_Z, among at least 5; each counted from the median of its own machine."""
+# So many of the campaigns without an unusual value may be told of one, all its arms and metrics together.
+NOTED = 0.05
+
+
+def extreme(values: np.ndarray, level: float, lost: int = 1) -> list[int]:
+    """The generalized extreme Studentized deviate: which values are outliers, at most a third of them.
+
+    Rosner, Technometrics 25 (1983). One after the other the value farthest from the mean is taken away; as many are
+    outliers as the last one whose deviate is beyond its critical value, so that several do not hide one another.
+
+    Args:
+        level: Probability that any value of a normal sample is called one.
+        lost: Degrees of freedom that the mean takes; more where each machine has its own.
+    """
+    left = list(range(len(values)))
+    taken: list[int] = []
+    count = 0
+    for _ in range(len(values) // 3):
+        df = len(left) - lost - 1
+        if df < 1:
+            break
+        rest = values[left]
+        sd = math.sqrt(float(((rest - rest.mean()) ** 2).sum()) / (len(left) - lost))
+        if sd == 0:
+            break
+        far = int(np.argmax(np.abs(rest - rest.mean())))
+        deviate = abs(float(rest[far] - rest.mean())) / sd
+        # With n values and one mean this is Rosner's lambda.
+        t = quantile(1 - level / (2 * len(left)), df)
+        critical = (len(left) - lost) * t / math.sqrt((df + t * t) * (len(left) - lost + 1))
+        taken.append(left.pop(far))
+        if deviate > critical:
+            count = len(taken)
+    return sorted(taken[:count])
+
+
+def outliers(series: Series, causes: Mapping[int, str] | None = None, watched: int = 1) -> tuple[Outlier, ...]:
+    """The unusual values, among at least 5; each counted from its own machine's mean, on logarithms where there are.
+
+    Args:
+        watched: Series that are looked at: NOTED of quiet campaigns at most are told of a value (Bonferroni).
+    """
     values = series.ordered()
-    if len(values) < 5:
+    machines = {v.machine for v in values}
+    if len(values) < max(5, 2 * len(machines)):
         return ()
-    middle = {m: statistics.median(v.value for v in values if v.machine == m) for m in {v.machine for v in values}}
-    scores = modified_z([v.value - middle[v.machine] for v in values])
+    raw = [v.value for v in values]
+    x = np.log(raw) if min(raw) > 0 else np.array(raw)
+    of = np.array([v.machine for v in values])
+    # Medians, which an outlier does not move; the deviate is taken from what is left.
+    middle = {m: float(np.median(x[of == m])) for m in machines}
+    centred = x - np.array([middle[m] for m in of.tolist()])
+    spread = float(np.abs(centred).max())
+    if spread <= 1e-12 * max(1.0, float(np.abs(x).max())):
+        return ()
+    scores = modified_z(centred.tolist())
+    flagged = extreme(centred, NOTED / max(1, watched), len(machines))
     return tuple(
         Outlier(
             experiment=series.experiment,
             metric=series.metric,
             arm=series.arm,
-            trial=value.order,
-            block=value.block,
-            value=value.value,
-            z=z,
-            cause=(causes or {}).get(value.order, ""),
+            trial=values[i].order,
+            block=values[i].block,
+            value=values[i].value,
+            z=scores[i],
+            cause=(causes or {}).get(values[i].order, ""),
         )
-        for value, z in zip(values, scores, strict=True)
-        if abs(z) > OUTLIER_Z
+        for i in flagged
     )

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rtlab.model import Estimate
 from rtlab.stats.series import Series
-from rtlab.stats.student import quantile, upper_tail
+from rtlab.stats.student import f_quantile, quantile, upper_tail
 
 GEOMETRIC = "ratio of geometric means"
 ARITHMETIC = "ratio of arithmetic means"
+DIFFERENCE = "difference of means, arm minus baseline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class Fit:
         machine: Log effect of the second machine against the first, or None.
         machine_se: Its standard error.
         confounded: The arm always ran on one machine and the baseline on another: inseparable.
+        resolution: Log half-width below which the values' own steps tell nothing, however little they scatter.
         method: In words.
     """
 
@@ -68,19 +70,30 @@ class Fit:
     machine: float | None = None
     machine_se: float | None = None
     confounded: bool = False
+    resolution: float = 0.0
     method: str
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
         """On the log scale; None where n cannot carry one."""
-        return _interval(self.log_ratio, self.se, self.df, confidence)
+        if self.se is None or (self.se == 0 and self.resolution == 0):
+            # Without scatter and without a known resolution nothing says how far off the value may be.
+            return None
+        half = max(quantile(0.5 + confidence / 2, self.df) * self.se, self.resolution)
+        return self.log_ratio - half, self.log_ratio + half
 
     def beyond(self, bound: float) -> float | None:
         """p of the one-sided t against the bound (log scale) on the side where the estimate lies."""
-        return _p(abs(self.log_ratio) - bound, self.se, self.df)
+        return self._p(abs(self.log_ratio) - bound)
 
     def within(self, bound: float) -> float | None:
         """p of both one-sided t tests that the ratio lies inside the band (TOST): the larger one."""
-        return _p(bound - abs(self.log_ratio), self.se, self.df)
+        return self._p(bound - abs(self.log_ratio))
+
+    def _p(self, distance: float) -> float | None:
+        if self.se is None or (self.se == 0 and self.resolution == 0):
+            return None
+        # An error of the readings' own steps is no chance that more blocks or a level would bound.
+        return 1.0 if 0 < distance <= self.resolution else _p(distance, self.se, self.df)
 
 
 def _interval(point: float, se: float | None, df: float, confidence: float) -> tuple[float, float] | None:
@@ -123,17 +136,51 @@ def _exp(x: float) -> float:
     return math.exp(min(max(x, -700.0), 700.0))
 
 
-def regress(paired: Sequence[Pair]) -> Fit | None:
-    """The primary fit; None when there is no pair, or a value that has no logarithm."""
+def regress(paired: Sequence[Pair], resolution: float = 0.0) -> Fit | None:
+    """The primary fit; None when there is no pair, or a value that has no logarithm.
+
+    Args:
+        resolution: The step in which both values are read, in their unit.
+    """
     if not paired or any(p.arm <= 0 or p.baseline <= 0 for p in paired):
         return None
-    d = np.array([math.log(p.arm) - math.log(p.baseline) for p in paired])
+    logs = np.log([(p.arm, p.baseline) for p in paired])
+    fit = fit_log_ratios(logs[:, 0] - logs[:, 1], _columns(paired))
+    # Each value is off by half a step at most, and where values hardly scatter all of them may be so in one direction.
+    step = sum(relative_step(resolution, float(np.exp(mean))) for mean in logs.mean(axis=0))
+    return replace(fit, resolution=step)
+
+
+def relative_step(resolution: float, value: float) -> float:
+    """Half a step at a value, on the log scale: ln(1 + step / 2 / value)."""
+    return math.log1p(resolution / 2 / value)
+
+
+def _columns(paired: Sequence[Pair]) -> np.ndarray:
+    """One column per machine but the first: +1 carried the arm, -1 the baseline. With two machines this is s."""
     machines = sorted({p.arm_machine for p in paired} | {p.baseline_machine for p in paired})
-    # One column per machine but the first: +1 carried the arm, -1 carried the baseline. With two machines this is s.
-    columns = np.array(
+    return np.array(
         [[(p.arm_machine == m) - (p.baseline_machine == m) for m in machines[1:]] for p in paired], dtype=float
     ).reshape(len(paired), len(machines) - 1)
-    return fit_log_ratios(d, columns)
+
+
+def difference(paired: Sequence[Pair], resolution: float = 0.0, confidence: float = 0.95) -> Estimate | None:
+    """Arm minus baseline, for values that may be 0 or negative: regressed like the ratio, by t; None without a pair.
+
+    The machines' own effects are removed as differences here, not as factors.
+    """
+    if not paired:
+        return None
+    # Scaled to about 1: what is rounding and what is scatter is judged on that scale.
+    scale = max(max(abs(p.arm), abs(p.baseline)) for p in paired) or 1.0
+    d = np.array([(p.arm - p.baseline) / scale for p in paired])
+    fit = replace(fit_log_ratios(d, _columns(paired)), resolution=resolution / scale)
+    interval = None if fit.confounded else fit.interval(confidence)
+    low, high = (x * scale for x in interval) if interval else (None, None)
+    method = fit.method.replace("log ratios", "differences")
+    return Estimate(
+        point=fit.log_ratio * scale, low=low, high=high, confidence=confidence, method=method, estimand=DIFFERENCE
+    )
 
 
 def fit_log_ratios(d: np.ndarray, columns: np.ndarray) -> Fit:
@@ -188,18 +235,20 @@ def welch(first: Fit, second: Fit) -> Fit:
         se=se,
         df=df,
         confounded=first.confounded or second.confounded,
+        resolution=first.resolution + second.resolution,
         method=f"Welch on log values; t, {df:.1f} degrees of freedom" if se is not None else "too few values",
     )
 
 
-def unpaired(arm: Series, baseline: Series) -> Fit | None:
+def unpaired(arm: Series, baseline: Series, resolution: float = 0.0) -> Fit | None:
     """Welch on the logarithms of two arms that share no blocks (the paper's design); None without logarithms."""
     sides = []
     for series in (arm, baseline):
         values = [v.value for v in series.ordered()]
         if not values or min(values) <= 0:
             return None
-        sides.append(fit_log_ratios(np.log(values), np.zeros((len(values), 0))))
+        fit = fit_log_ratios(np.log(values), np.zeros((len(values), 0)))
+        sides.append(replace(fit, resolution=relative_step(resolution, math.exp(fit.log_ratio))))
     return welch(*sides)
 
 
@@ -242,9 +291,13 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
     )
 
 
+# Both arms alike are called unlike in one comparison of a hundred.
+SURE = 0.995
+
+
 def limiting_arm(arm: Series, baseline: Series) -> str | None:
-    """Which of the two scatters more (variance of logs within machines, at least 1.5 times), or None."""
-    spreads = {}
+    """Which of the two surely scatters more (variance of logs within machines, by F at 1 %, two-sided), or None."""
+    spreads: dict[str, tuple[float, int]] = {}
     for series in (arm, baseline):
         values = series.ordered()
         if len(values) < 4 or min(v.value for v in values) <= 0:
@@ -256,6 +309,7 @@ def limiting_arm(arm: Series, baseline: Series) -> str | None:
             freedom -= 1
         if freedom < 1:
             return None
-        spreads[series.arm] = total / freedom
-    noisy, quiet = sorted(spreads, key=lambda name: -spreads[name])
-    return noisy if spreads[noisy] > 1.5 * spreads[quiet] else None
+        spreads[series.arm] = total / freedom, freedom
+    noisy, quiet = sorted(spreads, key=lambda name: -spreads[name][0])
+    (more, df_more), (less, df_less) = spreads[noisy], spreads[quiet]
+    return noisy if more > f_quantile(SURE, df_more, df_less) * less else None

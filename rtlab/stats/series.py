@@ -37,6 +37,7 @@ class Series:
         values: By block; at most one each.
         failed: Numbers of trials that failed, timed out, were invalid or not parseable; replaced blocks included.
         censored: Numbers of trials whose tool withheld the value.
+        set_aside: Values of blocks that were repeated: in no estimate but that of the failures' bound.
         given_up: Blocks whose value is left out because they were interrupted and could not be repeated.
     """
 
@@ -48,6 +49,7 @@ class Series:
     failed: list[int] = field(default_factory=list)
     censored: list[int] = field(default_factory=list)
     given_up: list[int] = field(default_factory=list)
+    set_aside: dict[int, Value] = field(default_factory=dict)
 
     def ordered(self) -> list[Value]:
         """By order of execution."""
@@ -112,15 +114,17 @@ def collect(
                 if any(o.note == CENSORED for o in seen):
                     series.censored.append(number)
                 continue
-            if (trial.block, trial.experiment) in out:
-                continue
-            if trial.block in given_up:
-                series.given_up.append(trial.block)
-                continue
-            series.values[trial.block] = Value(
+            value = Value(
                 block=trial.block,
                 machine=trial.machine,
                 order=number,
                 value=float(numbers[0] if len(numbers) == 1 else median(numbers)),
             )
+            if (trial.block, trial.experiment) in out:
+                series.set_aside[trial.block] = value
+                continue
+            if trial.block in given_up:
+                series.given_up.append(trial.block)
+                continue
+            series.values[trial.block] = value
     return found

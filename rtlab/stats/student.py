@@ -24,6 +24,20 @@ def chi_squared(probability: float, df: float) -> float:
 
 
 @cache
+def f_quantile(probability: float, first: float, second: float) -> float:
+    """The quantile of Fisher's F: ``f_quantile(0.95, 3, 10)`` is 3.708."""
+    return float(special.fdtri(first, second, probability))
+
+
+def found_shift(df: float, level: float, power: float) -> float:
+    """How many standard errors a shift must be for a two-sided t test at ``level`` to find it with this probability.
+
+    By the noncentral t; what the test would find in the wrong direction is nothing here.
+    """
+    return float(special.nctdtrinc(df, 1 - power, quantile(1 - level / 2, df)))
+
+
+@cache
 def binomial_half_tail(k: int, n: int) -> float:
     """P(B <= k) for B binomial with n and probability 1/2."""
     return float(special.bdtr(k, n, 0.5)) if k >= 0 else 0.0

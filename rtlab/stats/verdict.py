@@ -43,6 +43,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def still_among(p: float | None, family: Sequence[float]) -> int:
+    """How many of the family Holm's step for this p counts: itself and all that are not smaller."""
+    return max(1, sum(other >= p for other in family)) if p is not None else 1
+
+
 def decide(fit: Fit | None, metric: Metric, margin: float, floor: float | None, p: float | None) -> Verdict:
     """The verdict.
 
@@ -82,22 +87,29 @@ def _percent(ratio: float) -> str:
     return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
 
 
-def blocks_needed(fit: Fit, margin: float, floor: float | None = None) -> int | None:
+# From fewer blocks the scatter is too uncertain for a forecast.
+FEWEST_FOR_FORECAST = 5
+
+
+def blocks_needed(fit: Fit, margin: float, floor: float | None = None, *, among: int = 1) -> int | None:
     """Further blocks until an interval this noisy clears the nearest edge of the band; None if not computable.
 
-    Takes estimate and scatter as they are now: a plan, not a promise.
+    Takes estimate and scatter as they are now: a plan, not a promise. None below 5 blocks.
+
+    Args:
+        among: Ratios that Holm's step of this one still counts: its level is that of the margin divided by them.
     """
-    if fit.se is None or fit.df < 1:
+    if fit.se is None or fit.df < 1 or fit.n < FEWEST_FOR_FORECAST or fit.confounded:
         return None
     edge = bound(margin, floor)
     inner = math.log1p(margin)
     size = abs(fit.log_ratio)
     distance = size - edge if size > edge else inner - size
-    if distance <= 0:
+    if distance <= fit.resolution:
         return None
     lost = fit.n - fit.df
     for n in range(fit.n + 1, fit.n + MOST_BLOCKS + 1):
-        half = quantile(0.975, n - lost) * fit.se * math.sqrt(fit.n / n)
+        half = quantile(1 - ALPHA / among, n - lost) * fit.se * math.sqrt(fit.n / n)
         if half < distance:
             return n - fit.n
     return None
@@ -113,30 +125,50 @@ def sentence(
     *,
     further: int | None,
     why_not: str = "",
+    floor: float | None = None,
+    exploratory: bool = False,
 ) -> str:
     """The verdict in plain words; where there is none, why.
 
     Args:
         why_not: The reason where there is no fit, or why the verdict is withheld.
+        floor: The noise floor (log), if there is one; the sentence says so where it decides.
+        exploratory: Not corrected for how many metrics there are: worded apart from a verdict.
     """
+    is_ = "looks" if exploratory else "is"
+    apart = "; exploratory" if exploratory else ""
     what = f"{metric.title}: {arm}"
     if fit is None:
         return f"{what} cannot be compared with {baseline}: {why_not}."
     interval = fit.interval()
     blocks = f"{fit.n} block{'s' if fit.n != 1 else ''}"
     shown = f"ratio {math.exp(fit.log_ratio):.3g}"
+    if interval is None and fit.se == 0:
+        return (
+            f"{what} against {baseline}: {shown} in every one of {blocks}, which do not scatter at all: how far off it "
+            "may be is not known, so no verdict."
+        )
     if interval is None:
         return f"{what} against {baseline}: {shown} from {blocks}, too few for an interval, so no verdict."
     low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
-    shown += f", 95 % interval {low:.3g} to {high:.3g}, {blocks}"
+    shown += f", 95 % interval {low:.3g} to {high:.3g}, {blocks}{apart}"
     band = f"±{100 * margin:g} %"
     if verdict is Verdict.WITHHELD:
         return f"{what} against {baseline}: verdict withheld, {why_not} ({shown})."
     if verdict is Verdict.NO_DIFFERENCE:
-        return f"{what} shows no practical difference to {baseline}: within {band} ({shown})."
+        shows = "seems to show" if exploratory else "shows"
+        return f"{what} {shows} no practical difference to {baseline}: within {band} ({shown})."
     if verdict is Verdict.INCONCLUSIVE:
         more = f"; about {further} more block{'s' if further != 1 else ''} would tell" if further else ""
         if metric.better is None and (low > 1 + margin or high < 1 / (1 + margin)):
-            return f"{what} is {words(metric, above=low > 1)} than {baseline} {between(low, high)} ({shown})."
+            return f"{what} {is_} {words(metric, above=low > 1)} than {baseline} {between(low, high)} ({shown})."
+        if floor and abs(fit.log_ratio) > math.log1p(margin) and min(abs(x) for x in interval) <= floor:
+            noise = f"±{100 * math.expm1(min(floor, 20)):.2g} %"
+            return (
+                f"{what} against {baseline} is inconclusive: not beyond the noise floor of {noise} that the A/A blocks "
+                f"show ({shown}){more}."
+            )
+        if fit.resolution and fit.se is not None and interval[1] - fit.log_ratio <= fit.resolution * (1 + 1e-9):
+            shown += "; as narrow as the steps of its readings allow"
         return f"{what} against {baseline} is inconclusive at a margin of {band} ({shown}){more}."
-    return f"{what} is {words(metric, above=fit.log_ratio > 0)} than {baseline}, {between(low, high)} ({shown})."
+    return f"{what} {is_} {words(metric, above=fit.log_ratio > 0)} than {baseline}, {between(low, high)} ({shown})."

@@ -57,11 +57,13 @@ _PARAMETERS = Parameters(
 # Two primes near 2^48: factored by Pollard's rho in 128-bit arithmetic, without memory and without system calls.
 _KEPT = 4000  # so many characters of its output the probe keeps
 NUMBER, FACTORS = 118842243771410157926686392677, (281474976710677, 422212465066001)
+TICK_S = 0.01  # /proc/PID/stat counts in ticks of 1/100 s
 _PIPE = Metric(
     name="work_cpu_s",
     title="CPU time for hashing through a pipe (computing and system calls)",
     unit="s",
     better="lower",
+    resolution=TICK_S,
 )
 _TIMES = ("user", "nice", "system", "idle", "iowait")
 
@@ -76,13 +78,29 @@ class Cpu:
     order: int = 3
     metrics: tuple[Metric, ...] = (
         Metric(
-            name="compute_cpu_s", title="CPU time for computing in one process", unit="s", better="lower", primary=True
+            name="compute_cpu_s",
+            title="CPU time for computing in one process",
+            unit="s",
+            better="lower",
+            primary=True,
+            resolution=TICK_S,
         ),
         _PIPE,
-        Metric(name="startup_cpu_s", title="CPU time to start the container", unit="s", better="lower"),
-        Metric(name="engine_cpu_s", title="CPU time of the engine's daemons", unit="s", positive=False),
+        Metric(
+            name="startup_cpu_s", title="CPU time to start the container", unit="s", better="lower", resolution=TICK_S
+        ),
+        Metric(
+            name="engine_cpu_s", title="CPU time of the engine's daemons", unit="s", positive=False, resolution=TICK_S
+        ),
         *(
-            Metric(name=f"{name}_s", title=f"system, {name}", unit="s", paper=("III", name), positive=False)
+            Metric(
+                name=f"{name}_s",
+                title=f"system, {name}",
+                unit="s",
+                paper=("III", name),
+                positive=False,
+                resolution=TICK_S,
+            )
             for name in _TIMES
         ),
     )

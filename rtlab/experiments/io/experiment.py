@@ -89,12 +89,14 @@ class Io:
             better="higher",
             primary=True,
             paper=("II", "sequential_output_block"),
+            resolution=1024.0,
         ),
         Metric(
             name="put_block_cpu_percent",
             title="sequential output, CPU",
             unit="%",
             paper=("II", "sequential_output_block_cpu"),
+            resolution=1.0,
         ),
         Metric(
             name="get_block_bytes_per_s",
@@ -103,12 +105,14 @@ class Io:
             display_unit="K/s",
             better="higher",
             paper=("II", "sequential_input_block"),
+            resolution=1024.0,
         ),
         Metric(
             name="get_block_cpu_percent",
             title="sequential input, CPU",
             unit="%",
             paper=("II", "sequential_input_block_cpu"),
+            resolution=1.0,
         ),
         Metric(name="seeks_per_s", title="random seeks", unit="1/s", better="higher", paper=("II", "random_seeks")),
     )

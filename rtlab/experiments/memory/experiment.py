@@ -64,6 +64,7 @@ class Memory:
             display_unit="MiB",
             better="lower",
             primary=True,
+            resolution=1024.0,
         ),
         Metric(
             name="container_cgroup_bytes",
@@ -72,6 +73,7 @@ class Memory:
             display_unit="MiB",
             better="lower",
             positive=False,
+            resolution=1024.0,
         ),
         Metric(
             name="container_available_bytes",
@@ -80,6 +82,7 @@ class Memory:
             display_unit="MiB",
             better="lower",
             positive=False,
+            resolution=1024.0,
         ),
         Metric(name="fixed_pss_bytes", title="fixed part (PSS)", unit="B", display_unit="MiB", positive=False),
         *(

@@ -141,7 +141,9 @@ class SimulatedProvider:
         atomic.write_bytes(folder / SCENARIO, text.encode(), 0o600)
         state.note("have", "folder", self.name, testbed_id)
         machines = []
-        for number in range(1, scenario.machines + 1):
+        # The scenario says how many, unless the user does.
+        wanted = settings.machines if settings.machines != TestbedSettings().machines else scenario.machines
+        for number in range(1, wanted + 1):
             home = atomic.make_folder(folder / f"node{number}", 0o700)
             machines.append(
                 Machine(
