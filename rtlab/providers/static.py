@@ -24,7 +24,7 @@ from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.providers.contract import MachineStatus, Provider, Resource
 from rtlab.state import StateFolder, now
 
 NAME_LIMIT = 63
@@ -33,7 +33,7 @@ REBOOT_POLL_S = 3.0
 ANSWER_TIMEOUT_S = 30
 
 
-class StaticProvider:
+class StaticProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "static"

@@ -74,4 +74,4 @@ def status(state: StateFolder) -> tuple[Testbed, tuple[MachineStatus, ...]]:
         TestbedMissing: there is none.
     """
     testbed = state.testbed()
-    return testbed, plugins.provider(testbed.provider).status(testbed, state)
+    return testbed, plugins.provider(testbed.provider).open(testbed, state).status()

@@ -27,7 +27,7 @@ from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.providers.contract import MachineStatus, Provider, Resource
 from rtlab.state import StateFolder, now
 
 MACHINE = "local"
@@ -71,7 +71,7 @@ class Findings:
     iptables: bool = True
 
 
-class LocalProvider:
+class LocalProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "local"
