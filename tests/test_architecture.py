@@ -70,7 +70,7 @@ HOMES = {
     "markupsafe": {"rtlab.report.page"},
     "matplotlib": {"rtlab.report.plots"},
     "numpy": {"rtlab.stats"},
-    "paramiko": {"rtlab.connection.ssh"},
+    "paramiko": {"rtlab.connection.ssh", "rtlab.connection.known_hosts"},
     "psutil": {"rtlab.probe"},
     "pyarrow": {"rtlab.publish.exports.parquet"},
     "pycdlib": {"rtlab.providers.vagrant.seed"},
@@ -80,7 +80,7 @@ HOMES = {
     "tomli": {"rtlab.artifacts", "rtlab.config", "rtlab.providers.simulated.provider"},
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
-    "yaml": {"rtlab.runtimes.kata.compatibility"},
+    "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
 }
 
 

@@ -331,6 +331,15 @@ def test_a_variant_of_kata_is_a_section_or_a_hypervisor(tmp_path: Path) -> None:
         ('[testbed.kata.small]\n"a-b" = 3\n', "is no setting of Kata's configuration.toml"),
         ('[testbed.kata."Big One"]\nx = 3\n', "lower-case letters, digits and dashes"),
         ("[testbed.kata.small]\nx = [1]\n", "must be sections with texts, numbers and booleans"),
+        ('[testbed]\nruntimes = ["kata:dragonball"]\nkata_flavour = "go"\n', "Kata with the Go runtime has no"),
+        ('[testbed]\nruntimes = ["kata:openvmm"]\nkata_version = "3.32.0"\n', "Kata 3.32.0 has no configuration for"),
+        (
+            '[testbed]\nruntimes = ["kata:fc"]\nkata_version = "3.5.0"\nkata_flavour = "rs"\n',
+            "there are: clh, dragonball",
+        ),
+        ('[testbed]\nruntimes = ["kata:firecracker"]\n', "there is no variant of kata called 'firecracker'"),
+        ('[testbed.kata.small]\nhypervisor = "qemv"\n', "no release of Kata has a configuration for the hypervisor"),
+        ('[testbed]\nkata_flavour = "rs"\n[testbed.kata.a]\nhypervisor = "stratovirt"\n', "with runtime-rs has no"),
         ("[testbed]\nkata = 3\n", "must be sections with texts, numbers and booleans"),
     ],
 )

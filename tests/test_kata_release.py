@@ -7,7 +7,8 @@ import re
 import pytest
 
 from rtlab.artifacts import profile
-from rtlab.errors import UsageError
+from rtlab.config import hypervisors
+from rtlab.errors import ConfigError, UsageError
 from rtlab.runtimes.kata import compatibility
 from rtlab.runtimes.kata import release as kata_release
 
@@ -73,3 +74,48 @@ def test_another_release_has_another_digest() -> None:
 def test_what_is_no_release_is_refused() -> None:
     with pytest.raises(UsageError, match="no release of Kata"):
         kata_release.archive_name("latest")
+
+
+# --------------------------------------------------------------------------- hypervisors
+
+# `git ls-tree --name-only TAG src/runtime/config src/runtime-rs/config` in kata-containers, for x86_64; of 1.12.1
+# cli/config in kata-containers/runtime.
+CONFIGURATIONS = {
+    ("1.12.1", "go"): "acrn clh fc qemu qemu-virtiofs",
+    ("2.5.2", "go"): "acrn clh fc qemu",
+    ("3.3.0", "rs"): "cloud-hypervisor dragonball qemu",
+    ("3.5.0", "go"): "acrn clh fc qemu-coco-dev qemu-nvidia-gpu-snp qemu-nvidia-gpu-tdx qemu-nvidia-gpu qemu-sev "
+    "qemu-snp qemu-tdx qemu stratovirt",
+    ("3.5.0", "rs"): "cloud-hypervisor dragonball qemu-runtime-rs",
+    ("3.29.0", "go"): "clh fc qemu-coco-dev qemu-nvidia-gpu-snp qemu-nvidia-gpu-tdx qemu-nvidia-gpu qemu-snp qemu-tdx "
+    "qemu stratovirt",
+    ("3.29.0", "rs"): "cloud-hypervisor dragonball qemu-coco-dev-runtime-rs qemu-runtime-rs qemu-snp-runtime-rs "
+    "qemu-tdx-runtime-rs rs-fc",
+    ("3.30.0", "rs"): "clh-runtime-rs dragonball qemu-coco-dev-runtime-rs qemu-runtime-rs qemu-snp-runtime-rs "
+    "qemu-tdx-runtime-rs rs-fc",
+    ("4.1.0", "go"): "clh-azure clh fc qemu-coco-dev qemu-nvidia-cpu qemu-nvidia-gpu-snp qemu-nvidia-gpu-tdx "
+    "qemu-nvidia-gpu qemu-snp qemu-tdx qemu stratovirt",
+    ("4.1.0", "rs"): "clh-azure-runtime-rs clh-runtime-rs dragonball openvmm-azure-runtime-rs qemu-coco-dev-runtime-rs "
+    "qemu-nvidia-cpu-runtime-rs qemu-nvidia-gpu-runtime-rs qemu-nvidia-gpu-snp-runtime-rs "
+    "qemu-nvidia-gpu-tdx-runtime-rs qemu-runtime-rs qemu-snp-runtime-rs qemu-tdx-runtime-rs rs-fc",
+}
+
+
+@pytest.mark.parametrize(("release", "files"), CONFIGURATIONS.items())
+def test_each_release_has_the_configurations_that_upstream_ships(release: tuple[str, str], files: str) -> None:
+    found = hypervisors.hypervisors(*release)
+    assert sorted(found.values()) == sorted(f"configuration-{name}.toml" for name in files.split())
+
+
+def test_an_arm_that_the_chosen_release_cannot_have_is_refused_before_anything_is_made() -> None:
+    go = {"version": "3.29.0", "flavour": "go", "archive": ""}
+    hypervisors.require(("runc", "kata", "kata:clh", "kata:small"), {"small": {"default_memory": 512}}, **go)
+    cases: tuple[tuple[tuple[str, ...], dict[str, dict[str, str]]], ...]
+    cases = ((("kata:dragonball",), {}), (("kata:x",), {"x": {"hypervisor": "dragonball"}}))
+    for runtimes, variants in cases:
+        with pytest.raises(
+            ConfigError, match=r"Kata 3\.29\.0 with the Go runtime has no .*'dragonball'; there are: clh, fc"
+        ):
+            hypervisors.require(runtimes, variants, **go)
+        hypervisors.require(runtimes, variants, **{**go, "flavour": "rs"})
+    hypervisors.require(("kata:x",), {"x": {"hypervisor": "mine"}}, **{**go, "archive": "/my/build.tar.zst"})

@@ -509,6 +509,35 @@ def test_each_arm_of_kata_gets_a_file_and_an_entry(
 
 
 @pytest.mark.parametrize(
+    ("version", "flavour", "arms", "files"),
+    [
+        ("1.12.1", "go", ["kata", "kata:clh"], ["configuration-qemu.toml", "configuration-clh.toml"]),
+        ("3.29.0", "rs", ["kata", "kata:dragonball", "kata:fc", "kata:clh"],
+         ["runtime-rs/configuration-qemu-runtime-rs.toml", "runtime-rs/configuration-dragonball.toml",
+          "runtime-rs/configuration-rs-fc.toml", "runtime-rs/configuration-cloud-hypervisor.toml"]),
+        ("4.1.0", "rs", ["kata:clh", "kata:openvmm"],
+         ["runtime-rs/configuration-clh-runtime-rs.toml", "runtime-rs/configuration-openvmm-azure-runtime-rs.toml"]),
+        ("9.0.0", "go", ["kata:new"], ["configuration-new.toml"]),
+    ],
+)  # fmt: skip
+def test_each_arm_starts_from_the_file_that_its_release_ships(
+    bench: Bench, version: str, flavour: str, arms: list[str], files: list[str]
+) -> None:
+    out = bench.folder / "out.json"
+    result = bench.play(
+        [
+            {"ansible.builtin.include_vars": {"file": str(ROOT / "roles" / "kata" / "vars" / "main.yml")}},
+            {"ansible.builtin.copy": {"dest": str(out), "content": "{{ kata_arms | to_json }}"}},
+        ],
+        runtimes=arms, kata_variants={}, kata_version=version, kata_flavour=flavour, kata_hypervisor="qemu",
+        kata_docker_name="kata", kata_settings={}, kata_archive="x", kata_sha256="", kata_url="", kata_cache="",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+    folder = "/opt/kata/share/defaults/kata-containers/"
+    assert [arm["configuration"] for arm in json.loads(out.read_text())] == [folder + file for file in files]
+
+
+@pytest.mark.parametrize(
     ("arm", "message"),
     [
         (

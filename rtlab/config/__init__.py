@@ -9,7 +9,7 @@ from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
     BACKENDS,
-    KATA_HYPERVISORS,
+    KATA_VERSION,
     MAX_RUNS,
     SECTIONS,
     VARIANT,
@@ -22,7 +22,7 @@ from rtlab.config.template import reference, template
 __all__ = [
     "BACKENDS",
     "FILE_NAME",
-    "KATA_HYPERVISORS",
+    "KATA_VERSION",
     "MAX_FILE_BYTES",
     "MAX_RUNS",
     "SECTIONS",

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import plugins
+from rtlab.config import hypervisors
 from rtlab.config.setting import check, describe, listed, show
 from rtlab.config.settings import (
     BACKENDS,
-    KATA_HYPERVISORS,
+    KATA_VERSION,
     SECTIONS,
     VARIANT,
     CampaignSettings,
@@ -215,7 +216,7 @@ class _Reader:
         if testbed.provider == "static" and not testbed.inventory:
             self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
         self._variants(testbed)
-        if testbed.kata_version and not re.fullmatch(r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}", testbed.kata_version):
+        if testbed.kata_version and not re.fullmatch(KATA_VERSION, testbed.kata_version):
             self._wrong("testbed.kata_version", testbed.kata_version, "must be a release, such as 3.32.0")
         for key, digits in (("kata_sha256", 64), ("box_sha256", 64), ("crun_sha256", 64), ("gvisor_sha512", 128)):
             digest = getattr(testbed, key)
@@ -227,17 +228,28 @@ class _Reader:
 
     def _variants(self, testbed: TestbedSettings) -> None:
         """Each kata:NAME among the runtimes is a section or a hypervisor, and each section is well formed."""
+        # What the profile says, which may not be chosen yet, is asked by `up`.
+        version = testbed.kata_version if re.fullmatch(KATA_VERSION, testbed.kata_version) else ""
         for name, settings in testbed.kata.items():
             if not re.fullmatch(VARIANT, name):
                 self._wrong(f"testbed.kata.{name}", name, "must be 1 to 20 lower-case letters, digits and dashes")
             for key, value in settings.items():
                 if not re.fullmatch("[a-z0-9_]+", key) or (key == "hypervisor" and not isinstance(value, str)):
                     self._wrong(f"testbed.kata.{name}.{key}", value, "is no setting of Kata's configuration.toml")
-        known = tuple(dict.fromkeys((*testbed.kata, *KATA_HYPERVISORS)))
+                    continue
+                # One's own build may have others: its role looks into it.
+                asked = str(value) if key == "hypervisor" and not testbed.kata_archive else ""
+                if asked and (why := hypervisors.refusal(asked, version, testbed.kata_flavour)):
+                    self._wrong(f"testbed.kata.{name}.{key}", value, why)
+        known = tuple(dict.fromkeys((*testbed.kata, *hypervisors.hypervisors(version, testbed.kata_flavour))))
         for runtime in testbed.runtimes:
             name, colon, variant = runtime.partition(":")
             if name == "kata" and colon and re.fullmatch(VARIANT, variant) and variant not in known:
-                self._unknown("testbed.runtimes", variant, known, "variant of kata called")
+                if variant in hypervisors.hypervisors():
+                    why = hypervisors.refusal(variant, version, testbed.kata_flavour)
+                    self._wrong("testbed.runtimes", runtime, why)
+                else:
+                    self._unknown("testbed.runtimes", variant, known, "variant of kata called")
 
     def _campaign(self, campaign: CampaignSettings) -> CampaignSettings:
         if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", campaign.name):

@@ -16,8 +16,7 @@ MAX_RUNS = 10_000
 # What may follow the colon in kata:small.
 VARIANT = "[a-z0-9][a-z0-9-]{0,19}"
 
-# For which releases of Kata have a configuration; which of them a given release has, its role says.
-KATA_HYPERVISORS = ("qemu", "qemu-virtiofs", "clh", "fc", "acrn", "dragonball", "stratovirt", "openvmm")
+KATA_VERSION = r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1808,19 +1808,31 @@ def shim_of(runtime_type):
 def kata_configuration(entry, path):
     """The settings in force for a runtime of Kata's, as ``section.key`` to the text of the value; None without a file.
 
-    The file that Docker's entry names, else the first of Kata's own places.
+    The file that Docker's entry names, else the first of Kata's own places; then the files of ``config.d`` beside it in
+    the order of their names, of which the later one counts (Kata's src/runtime/README.md).
     """
     arguments = entry.get("runtimeArgs") or []
     options = entry.get("options") or {}
     named = [after for word, after in zip(arguments, arguments[1:]) if word in ("--kata-config", "--config")]
     release = path[: path.index("/bin/")] if "/bin/" in path else "/opt/kata"
+    flavour = ""
+    if os.path.basename(release) == "runtime-rs":
+        release, flavour = os.path.dirname(release), "runtime-rs/"
     places = named + [options.get("ConfigPath") or ""]
-    places += [
-        "/etc/kata-containers/configuration.toml",
-        release + "/share/defaults/kata-containers/configuration.toml",
-    ]
-    text = next((read(place) for place in places if place and os.path.isfile(place)), None)
-    return None if text is None else settings_of(text)
+    folders = ("/etc/kata-containers/", release + "/share/defaults/kata-containers/")
+    places += [folder + flavour + "configuration.toml" for folder in folders]
+    main = next((place for place in places if place and os.path.isfile(place)), None)
+    if main is None:
+        return None
+    found = settings_of(read(main))
+    folder = os.path.join(os.path.dirname(os.path.realpath(main)), "config.d")
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        more = settings_of(read(os.path.join(folder, name)))
+        lists = {re.match(r"(.*)\.0\.", key).group(1) for key in more if re.search(r"\.0\.", key)}
+        # A list of tables is one value: the later file's replaces it whole.
+        kept = {k: v for k, v in found.items() if not any(re.match(re.escape(x) + r"\.\d+\.", k) for x in lists)}
+        found = dict(kept, **more)
+    return found
 
 
 def gvisor_settings(path, arguments):
@@ -1848,17 +1860,62 @@ def gvisor_settings(path, arguments):
     }
 
 
+TOML_KEY = r"(?:[\w-]+|\"[^\"\n]*\"|'[^'\n]*')"
+TOML_KEYS = TOML_KEY + r"(?:[ \t]*\.[ \t]*" + TOML_KEY + ")*"
+TOML_LINE = re.compile(r"[ \t]*(?:(\[\[?)[ \t]*(" + TOML_KEYS + r")[ \t]*\]|(" + TOML_KEYS + r")[ \t]*=[ \t]*)")
+
+
 def settings_of(text):
-    """TOML as ``section.key`` to the text of its value; comments left out. Enough for what Kata ships."""
-    section, found = "", {}
-    for line in text.splitlines():
-        header = re.match(r"\s*\[([\w.-]+)\]\s*$", line)
-        setting = re.match(r"\s*(\w+)\s*=\s*(.*?)\s*$", line)
-        if header:
-            section = header.group(1) + "."
-        elif setting:
-            found[section + setting.group(1)] = setting.group(2)[:300]
+    """TOML as ``section.key`` to the text of its value, on one line and without comments; a list of tables as
+    ``section.0.key``. No more than what Kata ships or a person writes there; a line that is no TOML is passed over."""
+    section, found, tables = "", {}, {}
+    text = text.replace("\r\n", "\n").lstrip("\ufeff")
+    at = 0
+    while at < len(text):
+        line = TOML_LINE.match(text, at)
+        if line and line.group(1):
+            section = toml_name(line.group(2)) + "."
+            if line.group(1) == "[[":
+                number = tables[section] = tables.get(section, -1) + 1
+                section += "%d." % number
+        elif line:
+            value, at = toml_value(text, line.end())
+            found[section + toml_name(line.group(3))] = value[:300]
+        end = text.find("\n", at)
+        at = len(text) if end < 0 else end + 1
     return found
+
+
+def toml_name(text):
+    return ".".join(part.strip("\"'") for part in re.findall(TOML_KEY, text))
+
+
+TOML_PART = re.compile(
+    r'"""(?:[^\\]|\\.)*?"""|"(?:[^"\\\n]|\\.)*"|'
+    r"'''.*?'''|'[^'\n]*'|"
+    r"#[^\n]*|[^\S\n]+|\n|[^\s#\"'\[\]{}]+|.",
+    re.S,
+)
+
+
+def toml_value(text, at):
+    """The value that begins there, and where it ends."""
+    parts, depth, lines = [], 0, 1
+    while at < len(text):
+        part = TOML_PART.match(text, at).group(0)
+        if part == "\n" and depth <= 0:
+            break
+        at += len(part)
+        if part.isspace():
+            lines += part == "\n"
+            part = " "
+        depth += (part in ("[", "{")) - (part in ("]", "}"))
+        if part.startswith("#") or (part == " " and lines > 1 and parts and parts[-1] in (" ", "[")):
+            continue
+        if part == "]" and lines > 1 and parts[-1:] == [" "]:
+            parts.pop()
+        parts.append(part)
+    return "".join(parts).strip(), at
 
 
 def kernel_command_line(text):

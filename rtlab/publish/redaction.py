@@ -55,22 +55,98 @@ GENERIC = frozenset(
     ]
 )
 # Hosts that everybody knows: who made a program, or where it is got from.
-PUBLIC = ("github.com", "docker.com", "docker.io", "debian.org", "ubuntu.com", "apache.org", "googleapis.com", "w3.org")
+PUBLIC = (
+    "containerd.io",
+    "gvisor.dev",
+    "katacontainers.io",
+    "kernel.org",
+    "golang.org",
+    "github.com",
+    "docker.com",
+    "docker.io",
+    "debian.org",
+    "ubuntu.com",
+    "apache.org",
+    "googleapis.com",
+    "w3.org",
+)
 OWN_MACHINE = re.compile(r"node\d{1,4}|this-machine|local|localhost")
 
 _KEY = re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S)
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s\"'<>\\]+", re.I)
-_ACCOUNT = re.compile(r"[\w.+-]+@(?!sha256:)[\w-]+(?:\.[\w-]+)*", re.I)
-_MAC = re.compile(r"(?<![\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4,18}(?![\w:-])", re.I)
+# Each pattern reads a text once: it begins where a word begins, and what it repeats is bounded or ends for certain.
+_ACCOUNT = re.compile(r"(?<![\w.+%-])[\w.+-]+(?:@|%40)(?!sha256:)[\w-]+(?:\.[\w-]+)*", re.I)
+_MAC = re.compile(
+    r"(?<![\w:-])[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4,18}(?![\w:-])"
+    r"|(?<![\w.])(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}(?![\w.])|(?<=\benx)[0-9a-f]{12}\b"
+    r"|(?<=\bether )[0-9a-f]{12}\b|(?<=\bmac[ =:])[0-9a-f]{12}\b",
+    re.I,
+)
 _IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,7}(?:[0-9a-f]{1,4}|(?:\d{1,3}\.){3}\d{1,3})?(?![\w:])", re.I)
 _IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-_HOME = re.compile(r"(/(?:home|Users|export/home|var/home)/)[^/\s\"':]+")
-_ROOTS = (
-    "com|org|net|edu|gov|mil|io|dev|eu|de|uk|fr|us|local|lan|internal|corp|home|intranet|localdomain|arpa|example|test"
+# A name may have a blank in it where another folder follows, or where each of its parts begins with a capital letter.
+_HOME = re.compile(
+    r"(/(?:home|Users|export/home|var/home)/|\b[a-z]:\\+Users\\+)"
+    r"(?:[^/\\\n\"':<>|]{1,64}(?=[/\\])|[^/\\\s\"':<>|]{1,255}(?:(?-i: [A-Z][\w.'-]{0,40})){0,4})",
+    re.I,
 )
-_DOMAIN = re.compile(rf"(?<![\w./-])(?:[a-z0-9_-]+\.)+(?:{_ROOTS})(?::\d+)?(?![\w-]|\.[a-z0-9])", re.I)
+# Ends of host names: countries and what else is common. Those that are also ends of file names count only from three
+# labels on, or with a port or a path behind them: `www.perl.pl`, not `build.pl`.
+_COUNTRIES = (
+    "ad|ae|af|ag|ai|al|ao|aq|ar|at|au|aw|ax|az|ba|bb|bd|be|bf|bg|bh|bi|bj|bm|bn|bo|br|bs|bt|bw|by|bz|ca|cd|cf|cg|ch|ci|"
+    "ck|cl|cm|cn|co|cr|cu|cv|cw|cx|cy|cz|de|dj|dk|dm|dz|ec|ee|eg|er|es|et|eu|fi|fj|fk|fm|fo|fr|ga|gb|gd|ge|gf|gg|gh|gi|"
+    "gl|gm|gn|gp|gq|gr|gs|gt|gu|gw|gy|hk|hm|hn|hr|ht|hu|ie|il|im|iq|ir|it|je|jm|jo|jp|ke|kg|kh|ki|km|kn|kp|kr|kw|ky|kz|"
+    "lb|lc|li|lk|lr|ls|lt|lu|lv|ly|ma|mc|mg|mh|mm|mn|mo|mp|mq|mr|mt|mu|mv|mw|mx|mz|nc|ne|nf|ng|ni|nl|np|nr|nu|nz|pa|pe|"
+    "pf|pg|ph|pk|pn|pr|pt|pw|qa|re|ro|ru|rw|sa|sb|sd|se|sg|si|sk|sl|sm|sn|sr|ss|su|sv|sx|sy|sz|tc|td|tg|th|tj|tk|tl|tn|"
+    "tr|tt|tv|tw|tz|ua|ug|uk|us|uy|uz|va|vc|ve|vg|vn|vu|wf|ws|ye|yt|za|zm|zw"
+)
+_ROOTS = (
+    "com|org|net|edu|gov|mil|int|io|dev|local|lan|internal|corp|home|intranet|intern|private|localdomain|arpa|example|"
+    "test|invalid|box|cloud|info|biz|app|tech|online|site|xyz|shop|blog|page|network|systems|solutions|company|gmbh|ag|"
+    f"hosting|host|email|science|academy|berlin|wien|swiss|fritz|xn--[a-z0-9-]{{2,59}}|рф|中国|中國|भारत|한국|{_COUNTRIES}"
+)
+_FILES = "ac|am|as|cc|do|gz|id|in|is|la|md|me|mk|ml|ms|mt|my|no|pl|pm|ps|py|rs|sc|sh|so|st|tf|to|vi"
+_DOMAIN = re.compile(
+    rf"(?<![\w./-])(?:(?:[\w-]+\.)+(?:{_ROOTS})(?::\d+)?|(?:[\w-]+\.){{2,}}(?:{_FILES})(?::\d+)?"
+    rf"|[\w-]+\.(?:{_FILES})(?::\d+(?=/)|(?=/)))(?![\w-]|\.[a-z0-9])",
+    re.I,
+)
+# A name of one label is known by what stands around it: resolvers, dialers, curl, registries.
+_HOST = re.compile(
+    r"(\blookup |\bresolve host(?:name)?:? |\bconnect to (?=[\w-]{1,63} port \d)"
+    r"|\bdial (?:tcp|udp)[46]? (?=[\w-]{1,63}:\d)"
+    r"|\bhost(?:name)? ?[:=] ?)([a-z0-9_][\w-]{0,62})(?![\w./-])"
+    r"|(?<![\w./:-])()([a-z][a-z0-9_-]{0,62})(?=:\d{2,5}/[a-z])",
+    re.I,
+)
+_SECRET_WORD = (
+    r"(?:pass(?:word|wd|phrase)?|pwd|secret|token|credentials?|api[_-]?key|access[_-]?key|private[_-]?key|auth)"
+)
+_SECRET_KEY = re.compile(rf"[\w-]{{0,60}}{_SECRET_WORD}(?:[_-]?(?:key|id))?", re.I)
 _SECRET = re.compile(
-    r"\b((?:[\w-]*(?:password|passwd|secret|token|api[_-]?key)|[a-z]*_proxy)\s*[=:]\s*)[^\s,;\"'\]]+", re.I
+    rf"((?<![\w-])[\w-]{{0,60}}{_SECRET_WORD}(?:[_-]?(?:key|id))?[\"']?\s{{0,9}}[=:]\s{{0,9}}"
+    r"(?:(?:bearer|basic) )?[\"']?"
+    r"|(?<![\w-])[a-z]{0,20}_proxy\s{0,9}[=:]\s{0,9}"
+    r"|(?<![\w-])--?[\w-]{0,40}(?:password|passwd|passphrase|token|secret|api-?key)[ =]\s{0,9}"
+    r"|(?<!\S)(?:-u|--user|--proxy-user)[ =]?(?=[^\s:]{1,80}:\S)"
+    r"|\b(?:bearer|basic)\s{1,9}(?=[a-z0-9+/._~-]{0,200}[0-9=]))[^\s,;\"'\]]+",
+    re.I,
+)
+# What is a secret by its own shape, as their makers document it.
+_TOKEN = re.compile(
+    r"(?<![\w-])(?:(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}|gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_\w{20,255}"
+    r"|gl(?:pat|dt|rt|cbt|ptt|soat)-[\w.-]{16,255}|xox[a-z]-[\w-]{8,255}|xapp-[\w-]{8,255}|AIza[\w-]{30,60}"
+    r"|ya29\.[\w.-]{8,500}|[sr]k_(?:live|test)_\w{10,255}|sk-[\w-]{20,255}|npm_[A-Za-z0-9]{30,60}|pypi-[\w-]{16,500}"
+    r"|dckr_[a-z]{2,4}_[\w-]{16,100}|hf_[A-Za-z0-9]{20,60}|hv[sbr]\.[\w-]{16,300}|glsa_\w{16,100}|dop_v1_[0-9a-f]{32,80}"
+    r"|SG\.[\w-]{10,60}\.[\w-]{10,100}|AGE-SECRET-KEY-1[0-9A-Z]{10,100}|eyJ[\w-]{8,4000}\.[\w-]{2,8000}(?:\.[\w-]{0,4000}){0,3})"
+)
+# What names one machine, disk, network or account in the world, told by its own shape or by the word before it.
+_IDENTITY = re.compile(
+    r"\b((?:product[_-]?|system[_-]?|part|fs)?uuid|machine[_-]?id|serial(?:[_ -]?(?:number|no))?|wwn|wwid|e?ssid|bssid|"
+    r"instance[_-]?id|asset[_-]?tag)([\"']?\s{0,9}[=:]\s{0,9}[\"']?)[^\s,;\"'\]]+"
+    r"|\b()()arn:aws[\w-]{0,10}:[^\s\"',;]{1,300}|(?<![\w-])()()i-(?:[0-9a-f]{17}|[0-9a-f]{8})(?![\w-])"
+    r"|(?<![\w.])()()(?:naa\.|0x|wwn-0x)5[0-9a-f]{15}(?!\w)",
+    re.I,
 )
 
 
@@ -109,7 +185,9 @@ class Redaction:
     def text(self, value: str) -> str:
         """The text without keys, URLs, accounts, addresses, home folders, domains, secrets and the given names."""
         value = self._sub(_KEY, "key", value)
+        value = self._sub(_TOKEN, "secret", value)
         value = self._sub(_SECRET, "secret", value, lambda m: f"{m[1]}[secret]")
+        value = self._sub(_IDENTITY, "identity", value, lambda m: f"{m[1] or ''}{m[2] or ''}[identity]")
         value = self._sub(_URL, "url", value, self._url)
         value = self._sub(_ACCOUNT, "account", value)
         value = self._sub(_MAC, "mac", value)
@@ -117,7 +195,13 @@ class Redaction:
         value = self._sub(_IPV4, "address", value, _address)
         value = self._sub(_HOME, "home", value, lambda m: f"{m[1]}[user]")
         value = self._sub(_DOMAIN, "host", value, lambda m: m[0] if _public(m[0].partition(":")[0]) else "[host]")
+        value = self._sub(_HOST, "host", value, self._host)
         return self._sub(self._named, "name", value) if self._named else value
+
+    def _host(self, match: re.Match[str]) -> str:
+        before, name = match[1] or "", match[2] or match[4]
+        known = name.lower() in GENERIC or name in self.machines.values() or OWN_MACHINE.fullmatch(name)
+        return match[0] if known or name.isdigit() else f"{before}[host]"
 
     def _sub(
         self, pattern: re.Pattern[str], kind: str, text: str, new: Callable[[re.Match[str]], str] | None = None
@@ -143,10 +227,17 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self._key(str(k)): self.anything(v) for k, v in value.items()}
+            return {self._key(str(k)): self._under(str(k), v) for k, v in value.items()}
         if isinstance(value, list | tuple):
             return [self.anything(v) for v in value]
         return value
+
+    def _under(self, key: str, value: Any) -> Any:
+        """A value as it may leave from under its key: what a key calls a secret is one, whatever it looks like."""
+        if isinstance(value, str) and value and key not in KEYS and _SECRET_KEY.fullmatch(key):
+            self.replaced["secret"] += 1
+            return "[secret]"
+        return self.anything(value)
 
     def _key(self, key: str) -> str:
         return key if key in KEYS else self.text(key)
@@ -305,7 +396,8 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,39}")
 ARM = re.compile(r"[a-z0-9][a-z0-9_.:#-]{0,39}")
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,:+~_()/-]{0,119}")
+# The longest that is known is that of Kata's shim, 132 characters with quotes in them.
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .,:;+~_()/\"'=-]{0,199}")
 TEXT = re.compile(r"[\w .,:;()\[\]+/@#®™*=~%'-]{0,200}")
 HEX = re.compile(r"(?:sha256:)?[0-9a-f]{7,64}")
 PROGRAM = re.compile(r"/(?:usr|opt|bin|sbin|lib)/[A-Za-z0-9._/+-]{1,100}")
@@ -313,7 +405,7 @@ ARGUMENT = re.compile(
     r"/etc/kata-containers/configuration[a-z0-9-]{0,30}\.toml|--?[a-z][a-z0-9-]{0,40}(?:=[A-Za-z0-9._-]{0,40})?"
 )
 # Of Kata's configuration.toml: hypervisor.qemu.default_memory, and a number, true, a text in quotes, a list of these.
-SETTING = re.compile(r"[A-Za-z0-9_]{1,40}(?:\.[A-Za-z0-9_-]{1,60}){0,3}")
+SETTING = re.compile(r"[A-Za-z0-9_]{1,40}(?:\.[A-Za-z0-9_-]{1,60}){0,4}")
 SETTING_VALUE = re.compile(r"[\w .,:;()\[\]+/@=~%'\"-]{0,300}")
 IMAGE = re.compile(r"(?:[a-z0-9_-]+/)*[a-z0-9._-]+(?::[A-Za-z0-9._-]{1,60})?(?:@sha256:[0-9a-f]{64})?")
 SCENARIO = re.compile(r"[^\x00-\x08\x0b-\x1f\x7f]{0,100000}")

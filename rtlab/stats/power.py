@@ -85,7 +85,8 @@ def no_difference(cov: float, blocks: int, *, margin: float, family: int, machin
         return Power(0.0, 0.0)
     se = math.sqrt(2 / blocks) * _log_sd(cov)
     # Over the scatter's distribution, at the midpoints of its quantiles: |estimate| + critical * (seen se) < margin.
-    seen = se * np.sqrt(special.chdtri(df, 1 - (np.arange(4000) + 0.5) / 4000) / df)
+    quantiles = np.asarray(special.chdtri(df, 1 - (np.arange(4000) + 0.5) / 4000), dtype=np.float64)
+    seen = se * np.sqrt(quantiles / df)
 
     def at_level(level: float) -> float:
         room = np.maximum(math.log1p(margin) - quantile(1 - level, df) * seen, 0.0)

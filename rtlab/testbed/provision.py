@@ -15,7 +15,7 @@ from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
-from rtlab.config import TestbedSettings
+from rtlab.config import TestbedSettings, hypervisors
 from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
@@ -62,6 +62,13 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = kata_release.chosen(profile.load(settings.profile), settings.kata_version, settings.kata_flavour)
+    hypervisors.require(
+        settings.runtimes,
+        settings.kata,
+        version=str(pins.role_variables.get("kata_version", "")),
+        flavour=str(pins.role_variables.get("kata_flavour", "go")),
+        archive=settings.kata_archive,
+    )
     given = _given(settings)
     folder = state.path.parent
     pins = profile.with_sources(pins, given)

@@ -20,7 +20,7 @@ from rtlab.config import TestbedSettings
 from rtlab.connection import ssh
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
-from rtlab.model import Machine, ignore_events
+from rtlab.model import Event, Machine, ignore_events
 from rtlab.providers.static import PROVIDER, boot_id, read_inventory
 from rtlab.state import StateFolder
 
@@ -35,6 +35,7 @@ class Sshd:
 
     def __init__(self, folder: Path, address: str = "127.0.0.1", netns: str = "") -> None:
         self.folder = folder
+        self.options: dict[str, object] = {}
         self.address = address
         self.within = ("ip", "netns", "exec", netns) if netns else ()
         os.makedirs("/run/sshd", exist_ok=True)  # its privilege separation folder; made by the init script elsewhere
@@ -62,8 +63,10 @@ class Sshd:
             "StrictModes": "no",
             "UsePAM": "no",
             "PermitRootLogin": "prohibit-password",
+            **self.options,
         }
-        words = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
+        pairs = [(k, v) for k, given in options.items() for v in (given if isinstance(given, tuple) else (given,))]
+        words = [part for key, value in pairs for part in ("-o", f"{key}={value}")]
         self.process = subprocess.Popen(
             [*self.within, "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", *words], stderr=subprocess.DEVNULL
         )
@@ -120,6 +123,129 @@ def test_words_bytes_and_status_cross_unchanged(shell: SSHShell) -> None:
 def test_ten_megabytes_on_one_line_arrive_whole(shell: SSHShell) -> None:
     result = shell.run(("head", "-c", "10000000", "/dev/zero"), timeout_s=60)
     assert len(result.stdout) == 10_000_000
+
+
+# What accounts' start-up files were seen to do: greet, trace, write bytes, read, leave a process that prints later.
+NOISE = {
+    "greeting": "echo Welcome to $(hostname); echo warning >&2",
+    "trace": "set -x; echo traced",
+    "binary": r"printf '\000\377\r\n'; printf '\033[1m' >&2",
+    "own command line": 'echo "$BASH_EXECUTION_STRING"; echo "$BASH_EXECUTION_STRING" >&2',
+    "much": "head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2",
+    "slow": "printf a; sleep 0.3; printf b",
+    "trap": "trap 'echo bye' EXIT",
+}
+
+
+@pytest.mark.parametrize("noise", NOISE.values(), ids=NOISE)
+def test_what_start_up_files_print_is_no_answer(sshd: Sshd, tmp_path: Path, noise: str) -> None:
+    """ansible#2268: bash reads ~/.bashrc for every command that sshd runs."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".bashrc").write_text(noise + "\n")
+    sshd.stop()
+    sshd.options = {"SetEnv": f"HOME={home}"}
+    sshd.start()
+    content = b"\n\x00\xff" + os.urandom(300_000)
+    words = (
+        f"ssh -F none -i {sshd.folder}/client -p {sshd.port} -o UserKnownHostsFile={sshd.known_hosts} root@127.0.0.1"
+    )
+    plain = subprocess.run([*words.split(), "id -u"], capture_output=True, check=True)
+    assert plain.stdout + plain.stderr != b"0\n"  # the account does print
+
+    with contextlib.closing(SSHShell(sshd.machine())) as shell:
+        assert shell.run(("id", "-u"), timeout_s=20).stdout == b"0\n"
+        result = shell.run(
+            ("sh", "-c", "cat; printf '%s' \"$1\" >&2; exit 7", "x", "a 'b"), timeout_s=20, stdin=content
+        )
+        assert (result.exit_status, result.stdout, result.stderr) == (7, content, b"a 'b")
+        shell.put(content, str(tmp_path / "put"), 0o600)
+        assert shell.get(str(tmp_path / "put")) == content
+        assert shell.run(("nothing-of-that-name",), timeout_s=20).exit_status == 127
+
+
+def test_a_start_up_file_that_ends_or_hangs_is_no_answer_either(sshd: Sshd, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    sshd.stop()
+    sshd.options = {"SetEnv": f"HOME={home}"}
+    sshd.start()
+    with contextlib.closing(SSHShell(sshd.machine())) as shell:
+        (home / ".bashrc").write_text("echo This account is closed.; exit 0\n")
+        with pytest.raises(MachineUnreachable, match=r"status 0 before it ran `id -u`: This account is closed\."):
+            shell.run(("id", "-u"), timeout_s=20)
+        (home / ".bashrc").write_text("echo 0; sleep 20\n")
+        result = shell.run(("id", "-u"), timeout_s=1)
+        assert result.timed_out and result.stdout == b""
+
+
+def test_any_of_a_hosts_known_keys_will_do_and_a_revoked_one_will_not(sshd: Sshd) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", sshd.folder / "rsa"], check=True)
+    sshd.stop()
+    sshd.options = {"HostKey": sshd.folder / "rsa"}
+    sshd.start()
+    name = f"[127.0.0.1]:{sshd.port}"
+    rsa, ours, other = ((sshd.folder / f"{key}.pub").read_text() for key in ("rsa", "host", "other"))
+
+    def answers(text: str) -> bool:
+        sshd.known_hosts.write_bytes(text.encode("latin-1"))
+        with contextlib.closing(SSHShell(sshd.machine())) as shell:
+            return shell.run(("true",), timeout_s=20).ok
+
+    assert answers(f"{name} {rsa}")
+    assert answers(f"@cert-authority * {other}{name} 1024 35 17\n# J\xfcrgen\n[127.0.0.*]:{sshd.port} {rsa}")
+    second = sshd.folder / "second"
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", second], check=True)
+    assert answers(f"{name} {second.with_suffix('.pub').read_text()}{name} {rsa}")  # a key was added, not replaced
+    with pytest.raises(MachineUnreachable, match="changed"):
+        answers(f"{name} {ours}")
+    with pytest.raises(MachineUnreachable, match="is revoked"):
+        answers(f"{name} {rsa}@revoked {name} {rsa}")
+    with pytest.raises(MachineUnreachable, match=r"not known; certificates of an authority \(@cert-authority\)"):
+        answers(f"@cert-authority * {other}")
+
+
+def test_of_several_kinds_of_host_keys_the_known_one_is_asked_for(sshd: Sshd) -> None:
+    subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", sshd.folder / "rsa"], check=True)
+    sshd.stop()
+    sshd.options = {"HostKey": (sshd.folder / "host", sshd.folder / "rsa")}
+    sshd.start()
+    sshd.remember("rsa")
+    with contextlib.closing(SSHShell(sshd.machine())) as shell:
+        assert shell.run(("true",), timeout_s=20).ok
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        ("ssh-keygen -q -t ed25519 -N secret -f {}", "has a passphrase"),
+        ("ssh-keygen -q -t rsa -m PEM -N secret -f {}", "has a passphrase"),
+        ("ssh-keygen -q -t rsa -m PKCS8 -N secret -f {}", "has a passphrase"),
+        ("openssl genpkey -algorithm ed25519 -out {} -aes256 -pass pass:secret", "has a passphrase"),
+        ("openssl genpkey -algorithm x25519 -out {}", "of a kind that is not supported"),
+        ("openssl req -x509 -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=x -out {}", "is no private key"),
+        ("head -c 2000 /dev/urandom > {}", "is no private key"),
+        (": > {}", "is no private key"),
+        ("mkdir {}", "Is a directory"),
+        ("true", "No such file"),
+        ("ssh-keygen -q -t ed25519 -N '' -f {0} && mv {0}.pub {0}", "is a public key"),
+        ("ssh-keygen -q -t ed25519 -N '' -f {0} && head -c 200 {0} > {0}.x && mv {0}.x {0}", "kind that is not supp"),
+        ("ssh-keygen -q -t ed25519 -N '' -f {0} && echo x > {0}-cert.pub", "Cannot read the certificate"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_named(tmp_path: Path, make: str, said: str) -> None:
+    file = tmp_path / "key"
+    subprocess.run(["sh", "-c", make.format(file)], check=True, capture_output=True)
+    with pytest.raises(MachineUnreachable, match=said) as caught:
+        ssh.read_key(file)
+    assert str(file) in caught.value.message and caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["-t ed25519", "-t rsa", "-t rsa -m PEM", "-t ecdsa", "-t ecdsa -b 521 -m PEM"])
+def test_keys_in_every_usual_format_are_read(tmp_path: Path, kind: str) -> None:
+    file = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", *kind.split(), "-N", "", "-f", file], check=True)
+    assert ssh.read_key(file).get_base64() == file.with_suffix(".pub").read_text().split()[1]
 
 
 def test_put_and_get_keep_bytes_and_mode(shell: SSHShell, tmp_path: Path) -> None:
@@ -259,3 +385,29 @@ def test_a_missing_inventory_is_named(tmp_path: Path) -> None:
         read_inventory(tmp_path / "hosts.ini")
     with pytest.raises(ConfigError, match="needs an inventory"):
         read_inventory(None)
+
+
+def test_two_names_of_one_machine_are_refused(sshd: Sshd, tmp_path: Path) -> None:
+    """By address at once; by boot id where another way leads to the same machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        second = free.getsockname()[1]
+    sshd.stop()
+    sshd.options = {"Port": (sshd.port, second)}
+    sshd.start()
+    public = (sshd.folder / "host.pub").read_text()
+    blob = public.split()[1]
+    sshd.known_hosts.write_text(f"[127.0.0.1]:* {public}@cert-authority * ssh-ed25519 {blob}\nold 1024 35 17\n")
+    line = inventory(sshd).read_text()
+    text = line + line.replace("node1", "node2").replace(f"ansible_port={sshd.port}", f"ansible_port={second}")
+    settings = TestbedSettings(provider="static", inventory=str(inventory(sshd, text)))
+    events: list[Event] = []
+
+    PROVIDER.check(settings)
+    with pytest.raises(ConfigError, match="node1 and node2 are one machine: both have the boot id"):
+        PROVIDER.up(settings, load_profile("debian-12"), "0123abcd", StateFolder(tmp_path / "s"), events.append)
+    (warning,) = [e.message for e in events if e.level == "warning"]
+    assert warning == (
+        f"{sshd.known_hosts}: not used: line 2 (@cert-authority is not supported), "
+        "line 3 (a key of SSH's first version)"
+    )
