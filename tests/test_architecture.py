@@ -56,7 +56,6 @@ DEBTS = {
     ("rtlab.providers.simulated.documents", "rtlab.experiments.cpu.experiment"),
     ("rtlab.artifacts.box.keeping", "rtlab.providers.vagrant.libvirt"),
     ("rtlab.engines.docker.private", "rtlab.providers.contract"),
-    ("rtlab.providers.vagrant.provider", "rtlab.providers.static"),
     ("rtlab.testbed.provision", "rtlab.runtimes.kata.compatibility"),
     ("rtlab.testbed.provision", "rtlab.runtimes.kata.release"),
 }
