@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
-from rtlab.model import Machine, Notify, Shell, Testbed
+from rtlab.model import Machine, Notify, Resource, Shell, Testbed
 from rtlab.state import StateFolder
 
 # python-vagrant warns on import where there is no Vagrant; rtlab says so itself, to whoever asks for its machines.
@@ -26,21 +26,6 @@ class MachineStatus:
     name: str
     state: str
     address: str
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """Something that rtlab created, or may have, and teardown removes.
-
-    Attributes:
-        kind: ``domain``, ``network``, ``volume``, ``process``, ``mount``, ``netns``, ``bridge``, ``folder`` …
-        name: Enough to find it again.
-        note: Why it could not be removed, in a list of left-overs.
-    """
-
-    kind: str
-    name: str
     note: str = ""
 
 

@@ -33,8 +33,8 @@ from rtlab.connection.rebooting import BOOT_ID, reboot_over_ssh
 from rtlab.connection.ssh import SSHShell, read_known_hosts
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import Event, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder, now
 
 NAME_LIMIT = 63

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rtlab import plugins
 from rtlab.errors import RtlabError
-from rtlab.model import Notify, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import Notify, Resource, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder
 
 

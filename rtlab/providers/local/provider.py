@@ -26,8 +26,8 @@ from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder, now
 
 MACHINE = "local"

@@ -17,8 +17,8 @@ from rtlab import atomic
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
-from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import CommandResult, Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.simulated import simulation
 from rtlab.providers.simulated.scenario import Place, Scenario, generator
 from rtlab.state import StateFolder, now

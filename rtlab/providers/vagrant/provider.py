@@ -27,8 +27,8 @@ from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
 from rtlab.providers.vagrant.nodes import BOX_DISK_GB, Node, box_of, free_port, level_of, mac_of, seed_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
