@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from rtlab import config, plugins, report, store, testbed
-from rtlab.campaign import bench, plan
+from rtlab.campaign import choosing, plan
+from rtlab.campaign.repeats import pending
+from rtlab.campaign.session import Session
 from rtlab.config import CampaignSettings, Config, TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Event, Trial, Until, Verdict, ignore_events
@@ -41,10 +43,10 @@ class Working:
     def spec(self, **changes: object) -> CampaignSpec:
         return config.campaign_spec(Config(campaign=settings(**changes)), self.testbed)
 
-    def session(self, spec: CampaignSpec, notify: object = ignore_events) -> bench.Bench:
-        campaign, _ = bench.choose_campaign(self.folder / "campaigns", spec, self.testbed, durable=False)
-        provider = plugins.provider("simulated")
-        return bench.Bench(campaign, self.testbed, provider, self.state, notify)  # type: ignore[arg-type]
+    def session(self, spec: CampaignSpec, notify: object = ignore_events) -> Session:
+        campaign, _ = choosing.choose_campaign(self.folder / "campaigns", spec, self.testbed, durable=False)
+        machines = plugins.provider("simulated").open(self.testbed, self.state)
+        return Session(campaign, self.testbed, machines, notify)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def test_it_stops_at_the_first_look_that_finds_the_precision(working: Working) -
     widths = [look["half_widths"]["boot/first_page_s/kata"] for look in looks]
     assert widths[-1] <= 0.05 and all(w > 0.05 for w in widths[:-1]) and len(looks) > 1
     assert done.stopped == campaign.stopped and "every primary ratio is known" in done.stopped
-    assert campaign.finished and not bench.pending(campaign)
+    assert campaign.finished and not pending(campaign)
     assert done.stopped in message(campaign) and "adaptively" in message(campaign)
     assert f"{14 + len(looks)} blocks (adaptive" in report.build(campaign).design()
 
@@ -95,7 +97,7 @@ def test_it_stops_before_the_next_block_when_the_hours_are_over(
         seconds = next(ticks) * 300
         return f"2026-11-{23 + seconds // 86400:02d}T{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:00Z"
 
-    monkeypatch.setattr(bench, "now", clock)
+    monkeypatch.setattr("rtlab.campaign.session.now", clock)
     session = working.session(working.spec(until_percent=0.5, max_hours=hours))
     done = session.execute()
 
@@ -170,7 +172,7 @@ def test_repeats_in_between_do_not_change_which_block_is_next() -> None:
 
 def test_a_block_is_in_the_plan_before_it_runs(working: Working) -> None:
     """At every event the stored plan holds every trial that has a record."""
-    sessions: list[bench.Bench] = []
+    sessions: list[Session] = []
 
     def notify(_event: Event) -> None:
         campaign = sessions[0].campaign
@@ -194,9 +196,8 @@ def essence(campaign: Campaign) -> object:
 def test_ctrl_c_at_any_event_goes_on_to_the_same_end(tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     whole = Working(tmp_path / "whole")
-    undisturbed = whole.session(whole.spec(until_percent=6.0))
     events: list[Event] = []
-    undisturbed.notify = events.append
+    undisturbed = whole.session(whole.spec(until_percent=6.0), events.append)
     undisturbed.execute()
 
     rng = random.Random(1)

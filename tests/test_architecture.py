@@ -54,11 +54,6 @@ PLUGINS = {"experiments": "EXPERIMENT", "runtimes": "RUNTIME", "providers": "PRO
 # Imports that break the rules above, until the code that makes them is moved. The list only ever gets shorter.
 DEBTS = {
     ("rtlab.providers.simulated.documents", "rtlab.experiments.cpu.experiment"),
-    ("rtlab.artifacts.box.keeping", "rtlab.providers.vagrant.libvirt"),
-    ("rtlab.engines.docker.private", "rtlab.providers.contract"),
-    ("rtlab.providers.vagrant.provider", "rtlab.providers.static"),
-    ("rtlab.testbed.provision", "rtlab.runtimes.kata.compatibility"),
-    ("rtlab.testbed.provision", "rtlab.runtimes.kata.release"),
 }
 
 # Every third-party library, and the modules or rooms that use it.
@@ -81,6 +76,25 @@ HOMES = {
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
     "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
+}
+
+
+# Files above MOST_LINES and functions above MOST_LINES_OF_A_FUNCTION, until they are split, with the lines they may
+# have till then. The table only ever gets shorter.
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
+LONG = {
+    "rtlab.cli.bench.command": 150,
+    "rtlab.cli.up.command": 110,
+    "rtlab.engines.docker.private": 800,
+    "rtlab.host.checks": 800,
+    "rtlab.probe.probe": 2400,
+    "rtlab.probe.probe.facts": 120,
+    "rtlab.providers.local.provider": 700,
+    "rtlab.providers.local.provider.LocalProvider._make": 120,
+    "rtlab.providers.static": 650,
+    "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
+    "rtlab.publish.pack": 560,
+    "rtlab.publish.redaction": 560,
 }
 
 
@@ -211,3 +225,32 @@ def test_no_shell_and_no_pickle(name: str) -> None:
 def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
     names = {n.rpartition(".")[2] for n in MODULES}
     assert not names & {"utils", "util", "helpers", "helper", "manager", "common", "misc", "data", "info"}
+
+
+def lines() -> dict[str, int]:
+    """Of every module and function too long by the rule, by its dotted name."""
+    found = {}
+    for name, tree in MODULES.items():
+        file = PACKAGE.parent.joinpath(*name.split("."))
+        file = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+        if (count := len(file.read_text().splitlines())) > MOST_LINES:
+            found[name] = count
+        holders: list[tuple[str, ast.AST]] = [(name, tree)]
+        while holders:
+            prefix, holder = holders.pop()
+            for node in ast.iter_child_nodes(holder):
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    inner = f"{prefix}.{node.name}"
+                    holders.append((inner, node))
+                    count = (node.end_lineno or node.lineno) - node.lineno + 1
+                    if not isinstance(node, ast.ClassDef) and count > MOST_LINES_OF_A_FUNCTION:
+                        found[inner] = count
+                else:
+                    holders.append((prefix, node))
+    return found
+
+
+def test_nothing_is_too_long() -> None:
+    found = lines()
+    assert not {name: count for name, count in found.items() if count > LONG.get(name, 0)}
+    assert not LONG.keys() - found.keys(), "split: strike it out"

@@ -26,7 +26,8 @@ from typing import Any
 import pytest
 
 from rtlab import config, plugins, report, testbed
-from rtlab.campaign import bench
+from rtlab.campaign import choosing, gate, session
+from rtlab.campaign.repeats import pending
 from rtlab.errors import CommandFailed, MachineUnreachable, StoreError, UsageError
 from rtlab.model import CampaignSpec, CommandResult, Event, Level, Machine, Outcome, Shell, Testbed, ignore_events
 from rtlab.providers.simulated.provider import SimulatedProvider
@@ -220,46 +221,46 @@ def test_a_lock_that_a_dead_process_left_holds_nobody_up(tmp_path: Path) -> None
 
 def test_an_unfinished_campaign_with_other_settings_is_never_replaced_silently(tmp_path: Path) -> None:
     bed, _ = make(tmp_path)
-    old, _ = bench.choose_campaign(tmp_path / "campaigns", spec_for(runs=3), bed)
+    old, _ = choosing.choose_campaign(tmp_path / "campaigns", spec_for(runs=3), bed)
     before = content(old.folder)
 
     with pytest.raises(UsageError, match=f"{old.folder.name} is unfinished") as caught:
-        bench.choose_campaign(tmp_path / "campaigns", spec_for(runs=4), bed)
+        choosing.choose_campaign(tmp_path / "campaigns", spec_for(runs=4), bed)
 
     assert f"rtlab bench --resume {old.folder.name}" in caught.value.remedy
     assert "rtlab bench --new" in caught.value.remedy
     assert content(old.folder) == before
-    assert bench.choose_campaign(tmp_path / "campaigns", spec_for(runs=3), bed)[0].folder == old.folder
-    resumed, is_resumed = bench.choose_campaign(
+    assert choosing.choose_campaign(tmp_path / "campaigns", spec_for(runs=3), bed)[0].folder == old.folder
+    resumed, is_resumed = choosing.choose_campaign(
         tmp_path / "campaigns", spec_for(runs=4), bed, resume=old.folder.name[:10]
     )
     assert (resumed.folder, is_resumed) == (old.folder, True)
-    fresh, is_resumed = bench.choose_campaign(tmp_path / "campaigns", spec_for(runs=4), bed, new=True)
+    fresh, is_resumed = choosing.choose_campaign(tmp_path / "campaigns", spec_for(runs=4), bed, new=True)
     assert fresh.folder != old.folder
     assert not is_resumed
     with pytest.raises(UsageError, match="exclude each other"):
-        bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed, new=True, resume=old.folder.name)
+        choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed, new=True, resume=old.folder.name)
 
 
 def test_a_campaign_whose_machines_are_not_here_is_not_resumed(tmp_path: Path) -> None:
     bed, _ = make(tmp_path)
-    old, _ = bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
+    old, _ = choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
     smaller = replace(bed, machines=bed.machines[:1])
 
     with pytest.raises(UsageError, match="kata on node2, runc on node2"):
-        bench.choose_campaign(tmp_path / "campaigns", spec_for(), smaller, resume=old.folder.name)
+        choosing.choose_campaign(tmp_path / "campaigns", spec_for(), smaller, resume=old.folder.name)
 
 
 def test_a_campaign_of_a_newer_rtlab_is_left_alone(tmp_path: Path) -> None:
     bed, _ = make(tmp_path)
-    newer, _ = bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
+    newer, _ = choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
     header = json.loads((newer.folder / "campaign.json").read_text()) | {"schema": 99, "rtlab": "9.0"}
     (newer.folder / "campaign.json").write_text(json.dumps(header))
     before = content(newer.folder)
 
     with pytest.raises(StoreError, match=r"schema 99 \(rtlab 9\.0\)"):
-        bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed, resume=newer.folder.name)
-    fresh, resumed = bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
+        choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed, resume=newer.folder.name)
+    fresh, resumed = choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
 
     assert not resumed
     assert fresh.folder != newer.folder
@@ -358,11 +359,13 @@ class Lab:
         self.bed = replace(bed, machines=tuple(replace(m, level=level) for m in bed.machines))
         self.provider = Faulty(fault)
         self.events: list[Event] = []
-        self.campaign, _ = bench.choose_campaign(folder / "campaigns", spec, self.bed, durable=False)
+        self.campaign, _ = choosing.choose_campaign(folder / "campaigns", spec, self.bed, durable=False)
 
-    def bench(self) -> bench.Progressed:
+    def bench(self) -> session.Progressed:
         campaign = Campaign(self.campaign.folder, durable=False)
-        return bench.Bench(campaign, self.bed, self.provider, self.state, self.events.append).execute()
+        return session.Session(
+            campaign, self.bed, self.provider.open(self.bed, self.state), self.events.append
+        ).execute()
 
     def record(self, number: int) -> Any:
         return next(r for r in self.campaign.records() if r.trial.number == number)
@@ -376,7 +379,7 @@ class Lab:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(bench, "GATE_POLL_S", 0.0)
+    monkeypatch.setattr(gate, "GATE_POLL_S", 0.0)
     yield
 
 
@@ -624,7 +627,7 @@ def test_an_interrupted_block_beyond_the_limit_is_given_up_and_in_no_pair(tmp_pa
     assert (done.repeated_blocks, done.short_of_blocks, done.not_ok) == (1, 1, 0)
     numbers = {r.trial.number for r in lab.campaign.records()}
     assert {13, 14, 15} <= numbers and 16 not in numbers  # kept, and not carried on
-    assert lab.campaign.finished and not bench.pending(lab.campaign)
+    assert lab.campaign.finished and not pending(lab.campaign)
     built = report.build(lab.campaign)
     for comparison in built.analysis.comparisons:
         if comparison.metric in ("first_page_s", "work_cpu_s"):
@@ -653,9 +656,9 @@ def test_a_campaign_folder_that_vanished_is_named(tmp_path: Path) -> None:
 
 def test_a_nearly_full_disk_is_refused_before_anything_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bed, _ = make(tmp_path)
-    monkeypatch.setattr(bench, "KEEP_FREE_BYTES", 1 << 60)
+    monkeypatch.setattr(choosing, "KEEP_FREE_BYTES", 1 << 60)
     with pytest.raises(StoreError, match="are needed before the next trial may start"):
-        bench.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
+        choosing.choose_campaign(tmp_path / "campaigns", spec_for(), bed)
     assert not (tmp_path / "campaigns").exists()
 
 
@@ -703,7 +706,7 @@ def test_the_size_is_chosen_before_the_first_block_kept_in_the_campaign_and_not_
     # Found again by what was asked for; nothing is measured twice.
     unfinished = campaign.folder / "finished.json"
     unfinished.unlink()
-    again, resumed = bench.choose_campaign(tmp_path / "campaigns", replace(spec, seed=99), lab.bed)
+    again, resumed = choosing.choose_campaign(tmp_path / "campaigns", replace(spec, seed=99), lab.bed)
     assert resumed and again.folder == campaign.folder
     lab.bench()
     assert len(Campaign(lab.campaign.folder).calibration()) == 2

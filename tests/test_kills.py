@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from rtlab import scratch, store
-from rtlab.campaign import bench
+from rtlab.campaign import choosing
 from rtlab.errors import StoreError
 from rtlab.publish import pack
 from rtlab.store import Campaign
@@ -76,8 +76,8 @@ def test_a_campaign_that_was_killed_in_the_making_is_none(tmp_path: Path) -> Non
                 store.find(parent, "last")
             for name in hidden(parent):
                 with pytest.raises(StoreError, match="what a kill left"):
-                    bench.choose_campaign(parent, spec, testbed, resume=str(parent / name))
-        chosen, resumed = bench.choose_campaign(parent, spec, testbed)
+                    choosing.choose_campaign(parent, spec, testbed, resume=str(parent / name))
+        chosen, resumed = choosing.choose_campaign(parent, spec, testbed)
         assert resumed == bool(known) and not chosen.folder.name.startswith(".")
         chosen.sweep()
         assert [p.name for p in parent.iterdir()] == [chosen.folder.name], "the leftover is gone, nothing else is there"

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 
 from rtlab import config, plugins, testbed
-from rtlab.campaign import bench
+from rtlab.campaign import choosing, session
 from rtlab.campaign.plan import plan
+from rtlab.campaign.repeats import pending
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CampaignSpec, Event, Outcome, Testbed, Verdict, ignore_events
@@ -189,8 +190,8 @@ def run(folder: Path, bed: Testbed, state: StateFolder, spec: CampaignSpec, *, s
         if seen == stop_at:
             raise Stop
 
-    campaign, _ = bench.choose_campaign(folder / "campaigns", spec, bed, durable=False)
-    bench.Bench(campaign, bed, PROVIDER, state, notify).execute()
+    campaign, _ = choosing.choose_campaign(folder / "campaigns", spec, bed, durable=False)
+    session.Session(campaign, bed, PROVIDER.open(bed, state), notify).execute()
     return campaign
 
 
@@ -253,7 +254,7 @@ def test_a_resumed_campaign_has_the_estimates_of_an_undisturbed_one(tmp_path: Pa
         except UsageError:
             break
     resumed = next(iter(sorted((tmp_path / "b" / "campaigns").iterdir())))
-    if bench.pending(Campaign(resumed)):
+    if pending(Campaign(resumed)):
         run(tmp_path / "b", other, other_state, spec)
     again = Campaign(resumed)
     assert len(list((tmp_path / "b" / "campaigns").iterdir())) == 1
@@ -272,9 +273,9 @@ def killed(folder: Path, bed: Testbed, state: StateFolder, spec: CampaignSpec, a
         child = os.fork()
     if child == 0:
         try:
-            campaign, _ = bench.choose_campaign(folder / "campaigns", spec, bed, durable=False)
+            campaign, _ = choosing.choose_campaign(folder / "campaigns", spec, bed, durable=False)
             threading.Timer(after_s, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
-            bench.Bench(campaign, bed, PROVIDER, state, ignore_events).execute()
+            session.Session(campaign, bed, PROVIDER.open(bed, state), ignore_events).execute()
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
@@ -291,14 +292,14 @@ def test_kill_9_at_random_moments_loses_and_doubles_nothing(tmp_path: Path) -> N
     for _ in range(KILLS):
         kills += killed(tmp_path / "b", other, other_state, spec, rng.uniform(0, 0.08))
         (found,) = (tmp_path / "b" / "campaigns").glob("2*")
-        if not bench.pending(Campaign(found)):
+        if not pending(Campaign(found)):
             break
     assert kills > 0
-    if bench.pending(Campaign(found)):
+    if pending(Campaign(found)):
         run(tmp_path / "b", other, other_state, spec)
     again = Campaign(found)
     # Everything is done, but a kill may have come before the last repeats were planned.
-    bench.Bench(again, other, PROVIDER, other_state, ignore_events).execute()
+    session.Session(again, other, PROVIDER.open(other, other_state), ignore_events).execute()
     again = Campaign(found)
     print(f"{kills} kills, {len(again.plan)} trials")
     assert again.plan == whole.plan

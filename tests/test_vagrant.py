@@ -20,8 +20,7 @@ from rtlab.artifacts.box.catalogue import Box
 from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Level, ignore_events
-from rtlab.providers.contract import Resource
+from rtlab.model import Event, Level, Resource, ignore_events
 from rtlab.providers.vagrant import provider as vagrant
 from rtlab.state import StateFolder
 

@@ -33,15 +33,20 @@ def testbed_options(campaign: Campaign) -> dict[str, Any]:
         "design": bed.design,
         "runtimes": ",".join(dict.fromkeys(r for m in bed.machines for r in m.runtimes)),
     }
-    if bed.provider == "vagrant":
+    if _is("makes_machines", bed.provider):
         found["machines"] = len(bed.machines)
         found |= {k: v for k, kind in HARDWARE.items() if type(v := bed.details.get(k)) is kind and v}
     if isinstance(variants := bed.details.get("kata"), Mapping) and variants:
         found["kata"] = {name: dict(v) for name, v in variants.items() if isinstance(v, Mapping)}
     found |= {k: v for k in ("kata_version", "kata_flavour") if isinstance(v := bed.details.get(k), str) and v}
-    if bed.provider == "simulated" and isinstance(text := bed.details.get("scenario"), str):
+    if _is("is_simulated", bed.provider) and isinstance(text := bed.details.get("scenario"), str):
         found["scenario_text"] = text
     return found
+
+
+def _is(quality: str, provider: str) -> bool:
+    """Whether a provider says so of itself; a campaign may name one that this rtlab does not know."""
+    return provider in plugins.names("providers") and bool(getattr(plugins.provider(provider), quality))
 
 
 def testbed_differences(campaign: Campaign, settings: TestbedSettings) -> tuple[str, ...]:
@@ -52,7 +57,8 @@ def testbed_differences(campaign: Campaign, settings: TestbedSettings) -> tuple[
     """
     wanted = testbed_options(campaign)
     lines = list(_version(campaign))
-    if settings.provider != "vagrant" and (made := {k: wanted[k] for k in HARDWARE if k in wanted}):
+    makes_machines = _is("makes_machines", settings.provider)
+    if not makes_machines and (made := {k: wanted[k] for k in HARDWARE if k in wanted}):
         # Only Vagrant's machines are made to measure: what the settings say of hardware is nobody's elsewhere.
         wanted = {k: v for k, v in wanted.items() if k not in (*HARDWARE, "machines")}
         there = ", ".join(f"{k} {clean(str(v))[:40]}" for k, v in made.items())
@@ -66,11 +72,11 @@ def testbed_differences(campaign: Campaign, settings: TestbedSettings) -> tuple[
             shown = here or "the profile's"
             lines.append(f"{key}: {shown} here, {clean(str(there))[:80]} there")
     same_provider = settings.provider == campaign.testbed.provider
-    if same_provider and settings.provider == "vagrant":
+    if same_provider and makes_machines:
         box = campaign.testbed.details.get("box")
         if isinstance(box, Mapping) and isinstance(box.get("sha256"), str) and not settings.box:
             lines.append(f"box: built again here; there its SHA-256 was {clean(box['sha256'])[:64]}")
-    if same_provider and settings.provider in ("local", "static"):
+    if same_provider and not (makes_machines or _is("is_simulated", settings.provider)):
         lines.append("hardware and versions: what these machines have; `rtlab bench --like` names what differs")
     return tuple(lines)
 

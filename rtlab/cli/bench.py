@@ -62,7 +62,8 @@ def command(
     """
     from rtlab import config as configuration
     from rtlab import plugins
-    from rtlab.campaign import bench
+    from rtlab.campaign import choosing
+    from rtlab.campaign.session import Session
     from rtlab.errors import UsageError
     from rtlab.model import Level
 
@@ -118,9 +119,9 @@ def command(
         return
     from rtlab.cli.plan import can_decide
 
-    provider = plugins.provider(testbed.provider)
+    machines = plugins.provider(testbed.provider).open(testbed, state)
     with state.locked("rtlab bench"), console.progress() as notify:
-        campaign, resumed = bench.choose_campaign(
+        campaign, resumed = choosing.choose_campaign(
             settings.campaigns_folder(),
             spec,
             testbed,
@@ -132,9 +133,9 @@ def command(
         if not resumed:
             for sentence in can_decide(campaign.spec, testbed):
                 console.say(sentence)
-        session = bench.Bench(campaign, testbed, provider, state, notify)
-        session.like = earlier
-        done = session.execute(strict=loaded.campaign.strict, accept_changes=accept_changes)
+        done = Session(campaign, testbed, machines, notify).execute(
+            like_campaign=earlier, strict=loaded.campaign.strict, accept_changes=accept_changes
+        )
     if as_json:
         console.print_json(
             {

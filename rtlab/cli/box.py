@@ -73,8 +73,8 @@ def keep(
 
     The machine is halted. Host keys, machine-id, engine id and authorized keys do not go into the box.
     """
-    from rtlab.artifacts import box as boxes
     from rtlab.errors import UsageError
+    from rtlab.providers.vagrant import kept
 
     state = settings.state_folder()
     testbed = state.testbed()
@@ -84,7 +84,7 @@ def keep(
         names = ", ".join(m.name for m in testbed.machines)
         raise UsageError(f"There is no machine {machine[:60]!r}.", remedy=f"Machines here: {names}.") from None
     with state.locked("rtlab box keep"), console.progress() as notify:
-        made = boxes.keep(testbed, found, state=state, notify=notify)
+        made = kept.keep(testbed, found, state=state, notify=notify)
     _show(made, as_json)
 
 

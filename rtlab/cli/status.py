@@ -18,13 +18,13 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print it as JS
     rtlab status --json
     """
     from rtlab import store, testbed
-    from rtlab.campaign import bench
+    from rtlab.campaign.repeats import pending
     from rtlab.errors import StoreError
 
     bed, machines = testbed.status(settings.state_folder())
     try:
         campaign = store.find(settings.campaigns_folder())
-        waiting, total = len(bench.pending(campaign)), len(campaign.plan)
+        waiting, total = len(pending(campaign)), len(campaign.plan)
         progress = {"name": campaign.folder.name, "trials": total, "pending": waiting}
     except StoreError:
         progress = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, Protocol
@@ -182,6 +182,21 @@ class Shell(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Something that rtlab created, or may have, and teardown removes.
+
+    Attributes:
+        kind: ``domain``, ``network``, ``volume``, ``process``, ``mount``, ``netns``, ``bridge``, ``folder`` …
+        name: Enough to find it again.
+        note: Why it could not be removed, in a list of left-overs.
+    """
+
+    kind: str
+    name: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
     """A container runtime that rtlab can install, hand to Docker and prove. Data only.
 
@@ -196,6 +211,9 @@ class Runtime:
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
+        pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
+        check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
+            are made from it. Asked before anything is made.
     """
 
     name: str
@@ -208,6 +226,8 @@ class Runtime:
     variants: bool = False
     known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
+    check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
 
     def meaning_of(self, message: str) -> str:
         """What a message of the engine or of this runtime means, in a sentence; empty when it is not known."""

@@ -1,4 +1,4 @@
-"""Providers supply machines. Adding one is one file here with a module-level ``PROVIDER``."""
+"""Providers supply machines. Adding one is one folder here with a module-level ``PROVIDER``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
-from rtlab.model import Machine, Notify, Shell, Testbed
+from rtlab.model import Machine, Notify, Resource, Shell, Testbed
 from rtlab.state import StateFolder
 
 # python-vagrant warns on import where there is no Vagrant; rtlab says so itself, to whoever asks for its machines.
@@ -29,26 +29,42 @@ class MachineStatus:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resource:
-    """Something that rtlab created, or may have, and teardown removes.
+class Machines(Protocol):
+    """The machines of one testbed, open for work. Methods raise RtlabError and its family only."""
 
-    Attributes:
-        kind: ``domain``, ``network``, ``volume``, ``process``, ``mount``, ``netns``, ``bridge``, ``folder`` …
-        name: Enough to find it again.
-        note: Why it could not be removed, in a list of left-overs.
-    """
+    def shell(self, machine: Machine) -> Shell:
+        """A way to run commands on the machine; the caller closes it."""
 
-    kind: str
-    name: str
-    note: str = ""
+    def reboot(self, machine: Machine, timeout_s: float) -> Machine:
+        """Reboot; returns when the machine answers again with another boot id (its address may differ)."""
+
+    def rest(self, machine: Machine) -> None:
+        """Pause a machine that must not disturb the other one (no effect where that makes no sense)."""
+
+    def wake(self, machine: Machine) -> None:
+        """Undo ``rest``."""
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        """What the machines are doing now; at most a few seconds."""
 
 
 class Provider(Protocol):
-    """What a provider must do. Methods raise RtlabError and its family only."""
+    """What a provider must do. Methods raise RtlabError and its family only.
+
+    Attributes:
+        makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
+            measures that the settings ask for; elsewhere they are what they are.
+        is_simulated: There is no machine: nothing can be installed, looked at or proved.
+    """
 
     name: str
     summary: str
+    makes_machines: bool = False
+    is_simulated: bool = False
+
+    def open(self, testbed: Testbed, state: StateFolder) -> Machines:
+        """The machines of a testbed that ``up`` made, to work with."""
+        return _Opened(self, testbed, state)
 
     def check(self, settings: TestbedSettings) -> None:
         """Refuse settings that cannot work, before anything is made: UsageError or HostUnfit; else nothing."""
@@ -84,3 +100,27 @@ class Provider(Protocol):
 
     def candidates(self) -> tuple[str, ...]:
         """Ids of testbeds that exist in reality, whatever any state folder says (for lost state)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A provider's own methods, bound to one testbed (see ``Machines``)."""
+
+    provider: Provider
+    testbed: Testbed
+    state: StateFolder
+
+    def shell(self, machine: Machine) -> Shell:
+        return self.provider.shell(machine)
+
+    def reboot(self, machine: Machine, timeout_s: float) -> Machine:
+        return self.provider.reboot(self.testbed, machine, self.state, timeout_s)
+
+    def rest(self, machine: Machine) -> None:
+        self.provider.rest(self.testbed, machine, self.state)
+
+    def wake(self, machine: Machine) -> None:
+        self.provider.wake(self.testbed, machine, self.state)
+
+    def status(self) -> tuple[MachineStatus, ...]:
+        return self.provider.status(self.testbed, self.state)

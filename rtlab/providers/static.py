@@ -21,7 +21,6 @@ import shlex
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,20 +29,18 @@ from typing import Any
 from rtlab.artifacts.profile import Profile, refuse_builds
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
+from rtlab.connection.rebooting import BOOT_ID, reboot_over_ssh
 from rtlab.connection.ssh import SSHShell, read_known_hosts
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.model import Event, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder, now
 
 NAME_LIMIT = 63
-# A machine that reboots is asked again this often (seconds).
-REBOOT_POLL_S = 3.0
 ANSWER_TIMEOUT_S = 30
 # A dynamic inventory asks a cloud for its machines, and an expression may ask a vault.
 INVENTORY_TIMEOUT_S = 120
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
 USUAL_PYTHON = "/usr/bin/python3"
 
 # What is read of a host, under every name that Ansible knows it by.
@@ -92,7 +89,7 @@ INSTEAD = {
 _BEGIN, _END = "RTLAB<", ">RTLAB"
 
 
-class StaticProvider:
+class StaticProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "static"
@@ -187,55 +184,6 @@ class StaticProvider:
 
     def candidates(self) -> tuple[str, ...]:
         return ()
-
-
-def reboot_over_ssh(machine: Machine, timeout_s: float) -> str:
-    """Reboot a machine from inside and wait until it answers with another boot id, which is returned.
-
-    Raises:
-        MachineUnreachable: it did not come back in time, or never went down.
-    """
-    before = boot_id(machine)
-    with contextlib.closing(SSHShell(machine)) as connection, contextlib.suppress(MachineUnreachable):
-        # Detached, so that the command returns before the network goes away.
-        connection.run(("sh", "-c", "nohup sh -c 'sleep 0.2; reboot' >/dev/null 2>&1 &"), timeout_s=30)
-    deadline = time.monotonic() + timeout_s
-    last: MachineUnreachable | None = None
-    while time.monotonic() < deadline:
-        time.sleep(REBOOT_POLL_S)
-        try:
-            after = boot_id(machine)
-        except MachineUnreachable as error:
-            if "host key" in error.message:
-                raise
-            last = error
-            continue
-        if after != before:
-            return after
-    raise MachineUnreachable(
-        f"{machine.name} did not come back from its reboot within {timeout_s:.0f} s"
-        + (f": {last.message}" if last else ": it still has the boot id from before."),
-        remedy="Look at its console; then `rtlab up` and `rtlab bench` go on where they stopped.",
-    )
-
-
-def boot_id(machine: Machine) -> str:
-    """The machine's boot id now (MachineUnreachable when it does not answer)."""
-    with contextlib.closing(SSHShell(machine)) as connection:
-        result = connection.run(("cat", BOOT_ID), timeout_s=ANSWER_TIMEOUT_S, root=False)
-    if not result.ok:
-        raise MachineUnreachable(f"{machine.name} does not tell its boot id: {result.tail(2)}")
-    return result.text().strip()
-
-
-def set_clock(machine: Machine) -> None:
-    """Set the machine's clock to this one's, to a second (MachineUnreachable when it does not answer).
-
-    Trials are timed by the monotonic clock; certificates, package indexes and logs need the other.
-    """
-    with contextlib.closing(SSHShell(machine)) as connection:
-        connection.run(("true",), timeout_s=ANSWER_TIMEOUT_S, root=False)  # connected first: that takes a while
-        connection.run(("date", "--utc", f"--set=@{time.time():.3f}"), timeout_s=ANSWER_TIMEOUT_S)
 
 
 def _identity(connection: SSHShell, python: str) -> virtualization.Identity:

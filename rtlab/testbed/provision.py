@@ -6,7 +6,7 @@ carry the same digest are only verified.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,6 @@ from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
 from rtlab.providers.contract import Provider
-from rtlab.runtimes.kata import compatibility
-from rtlab.runtimes.kata import release as kata_release
 from rtlab.state import StateFolder
 from rtlab.testbed.proving import prove
 from rtlab.testbed.stamp import STAMP, probe_file, read_stamp, stamp_of
@@ -61,7 +59,9 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         RtlabError: what was created so far stays and is in the journal; `up` goes on, `teardown` removes it.
     """
     provider: Provider = plugins.provider(settings.provider)
-    pins = kata_release.chosen(profile.load(settings.profile), settings.kata_version, settings.kata_flavour)
+    pins = profile.load(settings.profile)
+    for name in plugins.names("runtimes"):
+        pins = plugins.runtime(name).pin(pins, settings)
     hypervisors.require(
         settings.runtimes,
         settings.kata,
@@ -79,10 +79,10 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     if "box_sha256" in given:
         pins = replace(pins, box={**pins.box, "sha256": given["box_sha256"]})
     provider.check(settings)
-    if settings.provider != "simulated":
+    if not provider.is_simulated:
         _require_pins(pins, settings, given, state)
-    if settings.provider == "vagrant" and any(plugins.runtime(r).role == "kata" for r in settings.runtimes):
-        _require_kata(pins, notify)
+    if provider.makes_machines:
+        _check_runtimes(pins, settings.runtimes, notify)
     with state.locked("rtlab up"):
         testbed_id = state.testbed_id() or state.new_testbed_id()
         _refuse_another_testbed(settings, state)
@@ -114,7 +114,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
             shell = provider.shell(machine)
             shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
             shell.close()
-        if testbed.provider == "vagrant":  # only there were they used and found right
+        if provider.makes_machines:  # only there were they used and found right
             digests.write(folder, wanted, given, locked)
         testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
         state.write_testbed(testbed)
@@ -130,7 +130,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
 def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
     if not _made_already(settings, state):
-        installs = settings.runtimes if settings.provider == "vagrant" else ()
+        installs = settings.runtimes if plugins.provider(settings.provider).makes_machines else ()
         profile.require_reachable(pins, installs, given)
     missing = profile.missing_pins(pins, settings.runtimes, given)
     if missing:
@@ -143,11 +143,12 @@ def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, 
         )
 
 
-def _require_kata(pins: Profile, notify: Notify) -> None:
+def _check_runtimes(pins: Profile, names: Sequence[str], notify: Notify) -> None:
     """Refuse before anything is made what is known not to work together."""
-    warning = compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
-    if warning:
-        notify(Event(stage="provision", level="warning", message=warning))
+    for name in dict.fromkeys(name.partition(":")[0] for name in names):
+        warning = plugins.runtime(name).check(pins)
+        if warning:
+            notify(Event(stage="provision", level="warning", message=warning))
 
 
 def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
@@ -234,7 +235,7 @@ def _variables(
     """Everything that the playbooks are given."""
     variables: dict[str, Any] = {
         **pins.role_variables,
-        "rtlab_owned": testbed.provider == "vagrant",
+        "rtlab_owned": plugins.provider(testbed.provider).makes_machines,
         "images_registry": list(prepared.registry),
         "images_archives": list(prepared.archives),
         "bench_tools_probe": str(probe_file()),

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from rtlab import plugins
 from rtlab.errors import RtlabError
-from rtlab.model import Notify, Testbed
-from rtlab.providers.contract import MachineStatus, Provider, Resource
+from rtlab.model import Notify, Resource, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder
 
 
@@ -74,4 +74,4 @@ def status(state: StateFolder) -> tuple[Testbed, tuple[MachineStatus, ...]]:
         TestbedMissing: there is none.
     """
     testbed = state.testbed()
-    return testbed, plugins.provider(testbed.provider).status(testbed, state)
+    return testbed, plugins.provider(testbed.provider).open(testbed, state).status()

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from rtlab.artifacts.profile import load as load_profile
-from rtlab.campaign import bench
+from rtlab.campaign import choosing, session
 from rtlab.config import TestbedSettings
 from rtlab.errors import MachineUnreachable
 from rtlab.model import Outcome, Testbed, ignore_events
@@ -213,12 +213,12 @@ def bed(sshd: Sshd, tmp_path: Path) -> Testbed:
 
 def campaign(bed: Testbed, folder: Path) -> Campaign:
     spec = spec_for(runs=2, reboot="never", runtimes=("runc", "gvisor"), parameters=parameters("boot"))
-    return bench.choose_campaign(folder / "campaigns", spec, bed)[0]
+    return choosing.choose_campaign(folder / "campaigns", spec, bed)[0]
 
 
-def carry_out(bed: Testbed, found: Campaign, folder: Path, events: list[Any] | None = None) -> bench.Progressed:
+def carry_out(bed: Testbed, found: Campaign, folder: Path, events: list[Any] | None = None) -> session.Progressed:
     notify = ignore_events if events is None else events.append
-    return bench.Bench(found, bed, PROVIDER, StateFolder(folder / ".rtlab"), notify).execute()
+    return session.Session(found, bed, PROVIDER.open(bed, StateFolder(folder / ".rtlab")), notify).execute()
 
 
 def when_a_trial_began(folder: Path, do: Any) -> threading.Thread:

@@ -18,10 +18,11 @@ import pytest
 from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.connection import ssh
+from rtlab.connection.rebooting import boot_id
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
 from rtlab.model import Event, Machine, ignore_events
-from rtlab.providers.static import PROVIDER, boot_id, read_inventory
+from rtlab.providers.static import PROVIDER, read_inventory
 from rtlab.state import StateFolder
 
 pytestmark = [

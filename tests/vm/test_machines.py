@@ -12,8 +12,8 @@ import pytest
 
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
+from rtlab.connection.rebooting import boot_id
 from rtlab.model import Level, Machine, Testbed, ignore_events
-from rtlab.providers.static import boot_id
 from rtlab.providers.vagrant import libvirt
 from rtlab.providers.vagrant.provider import PROVIDER
 from rtlab.state import StateFolder

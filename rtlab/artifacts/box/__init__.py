@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rtlab.artifacts import cache, profile
+from rtlab.artifacts import cache
 from rtlab.artifacts.apt_sources import CODENAMES
-from rtlab.artifacts.box import catalogue, cloud_image, keeping, mmdebstrap, packing
+from rtlab.artifacts.box import catalogue, cloud_image, mmdebstrap, packing
 from rtlab.artifacts.box.catalogue import Box
 from rtlab.artifacts.box.packing import Backend
 from rtlab.errors import UsageError
-from rtlab.model import Event, Machine, Notify, Testbed
-from rtlab.state import StateFolder, hold_lock
+from rtlab.model import Event, Notify
+from rtlab.state import hold_lock
 
-__all__ = ["Backend", "Box", "build", "default_settings", "keep", "suites"]
+__all__ = ["Backend", "Box", "build", "default_settings", "ready", "store", "suites", "workspace"]
 
 
 def suites() -> tuple[str, ...]:
@@ -73,34 +73,7 @@ def build(
         notify(Event(stage="box", message=f"Packing the box for {backend}", fraction=0.95))
         sha256 = packing.pack(image, image_format, backend, suite, work / catalogue.BOX_FILE, log)
         store(work, where, suite=suite, backend=backend, sha256=sha256)
-    return _made(where, notify)
-
-
-def keep(testbed: Testbed, machine: Machine, *, state: StateFolder, notify: Notify) -> Box:
-    """Turn a provisioned machine's disk into a box without its identities; the machine is halted for it.
-
-    Raises:
-        UsageError: the machine is not one of rtlab's libvirt machines.
-        HostUnfit: needs root, or tools are missing.
-        MachineUnreachable, CommandFailed: the machine does not halt.
-    """
-    if testbed.details.get("backend") != "libvirt":
-        raise UsageError(
-            f"{machine.name} is not a libvirt machine of rtlab; only those can be kept as a box.",
-            remedy="Make one with `rtlab up --provider libvirt`.",
-        )
-    mmdebstrap.check_host()
-    suite = profile.load(testbed.profile).suite
-    boxes = cache.folder("boxes")
-    with workspace(boxes / f"{suite}-libvirt-of-{testbed.id}-{machine.name}") as (work, log):
-        image = work / "disk.image"
-        keeping.copy_disk(testbed, machine, image, log, notify)
-        keeping.anonymize(image, suite, log, notify)
-        notify(Event(stage="box", message="Packing the box for libvirt", fraction=0.8))
-        sha256 = packing.pack(image, "raw", "libvirt", suite, work / catalogue.BOX_FILE, log)
-        where = boxes / f"{suite}-libvirt-kept-{sha256[:16]}"
-        store(work, where, suite=suite, backend="libvirt", sha256=sha256, provisioned=True)
-    return _made(where, notify)
+    return ready(where, notify)
 
 
 def store(work: Path, where: Path, *, suite: str, backend: Backend, sha256: str, provisioned: bool = False) -> None:
@@ -126,7 +99,8 @@ def workspace(where: Path) -> Iterator[tuple[Path, Path]]:
             shutil.rmtree(work, ignore_errors=True)
 
 
-def _made(where: Path, notify: Notify) -> Box:
+def ready(where: Path, notify: Notify) -> Box:
+    """The box that was just put there."""
     box = catalogue.find(where)
     assert box is not None
     notify(Event(stage="box", message=f"The box is ready: {box.path}", fraction=1.0))

@@ -30,7 +30,7 @@ class Box:
         metadata_path: The metadata.json to give to Vagrant.
         suite: ``debian-12`` …
         cached: It was there already.
-        provisioned: The roles were applied before it was kept (see ``rtlab.artifacts.box.keep``).
+        provisioned: The roles were applied before it was kept (see ``rtlab.providers.vagrant.kept``).
     """
 
     name: str

@@ -33,8 +33,7 @@ from typing import Any
 from rtlab import atomic
 from rtlab.connection.shell import run, run_checked
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
-from rtlab.model import CommandResult
-from rtlab.providers.contract import Resource
+from rtlab.model import CommandResult, Resource
 
 RUN = Path("/run")
 NETNS_FOLDER = Path("/run/netns")

@@ -29,8 +29,8 @@ from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import today, virtualization
-from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.local.programs import ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
 from rtlab.providers.local.programs import folder_of as programs_folder
@@ -82,7 +82,7 @@ class Findings:
     features: Mapping[str, bool] = field(default_factory=dict)
 
 
-class LocalProvider:
+class LocalProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "local"

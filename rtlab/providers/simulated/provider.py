@@ -17,8 +17,8 @@ from rtlab import atomic
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
-from rtlab.model import CommandResult, Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
+from rtlab.model import CommandResult, Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.simulated import simulation
 from rtlab.providers.simulated.scenario import Place, Scenario, generator
 from rtlab.state import StateFolder, now
@@ -120,11 +120,12 @@ def _boot_id(name: str, count: int) -> str:
     return f"{digest[:8]}-{digest[8:12]}-{digest[12:16]}-{digest[16:20]}-{digest[20:32]}"
 
 
-class SimulatedProvider:
+class SimulatedProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "simulated"
     summary = "No machines: values drawn from a scenario with known truth, to see and test the tool."
+    is_simulated = True
 
     def check(self, settings: TestbedSettings) -> None:
         """The scenario exists and is right."""

@@ -18,8 +18,7 @@ from xml.sax.saxutils import quoteattr
 
 from rtlab.connection.shell import run, run_checked
 from rtlab.errors import HostUnfit
-from rtlab.model import CommandResult
-from rtlab.providers.contract import Resource
+from rtlab.model import CommandResult, Resource
 
 URI = "qemu:///system"
 # virsh waits for ever for a libvirtd that hangs.

@@ -23,12 +23,12 @@ from rtlab.artifacts.box.catalogue import Box
 from rtlab.artifacts.profile import Profile, refuse_builds
 from rtlab.config import TestbedSettings
 from rtlab.connection import keys
+from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Level, Machine, Notify, Shell, Testbed
-from rtlab.providers.contract import MachineStatus, Resource
-from rtlab.providers.static import boot_id, reboot_over_ssh, set_clock
+from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
 from rtlab.providers.vagrant.nodes import BOX_DISK_GB, Node, box_of, free_port, level_of, mac_of, seed_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
@@ -47,9 +47,10 @@ BOOTING_ELSE_S = 20.0
 REMOVE_ATTEMPTS = 4
 
 
-class VagrantProvider:
+class VagrantProvider(Provider):
     name = "vagrant"
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
+    makes_machines = True
 
     # ------------------------------------------------------------- up
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab.connection.shell import run, run_checked
-from rtlab.model import CommandResult
-from rtlab.providers.contract import Resource
+from rtlab.model import CommandResult, Resource
 
 TIMEOUT_S = 120.0
 _NAME = re.compile(r"rtlab-([0-9a-f]{8})-([a-z0-9-]+)\Z")

@@ -1,6 +1,23 @@
 """Kata: A light virtual machine around each container."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from rtlab.model import Runtime
+
+
+def _pin(pins: Any, settings: Any) -> Any:
+    from rtlab.runtimes.kata import release  # only `up` pays for loading it
+
+    return release.chosen(pins, settings.kata_version, settings.kata_flavour)
+
+
+def _check(pins: Any) -> str:
+    from rtlab.runtimes.kata import compatibility
+
+    return compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
+
 
 RUNTIME = Runtime(
     name="kata",
@@ -12,4 +29,6 @@ RUNTIME = Runtime(
     needs_kvm=True,
     variants=True,
     summary="A light virtual machine around each container.",
+    pin=_pin,
+    check=_check,
 )
