@@ -106,7 +106,7 @@ class StateFolder:
 
     def clear(self) -> None:
         """Forget a testbed that is gone: its description, journal, keys and each edge's folder; logs stay."""
-        for name in ("testbed.json", "journal.jsonl"):
+        for name in ("testbed.json", "journal.jsonl", "probe.pyz"):
             (self.path / name).unlink(missing_ok=True)
         for name in ("keys", "vagrant", "ansible", "local"):
             folder = self.path / name

@@ -14,9 +14,11 @@ import yaml
 from rtlab import cli, content
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
-from rtlab.host import doctor
+from rtlab.host import doctor, today
 from rtlab.host import facts as host
 from rtlab.host.choice import choose
+from rtlab.model import ignore_events
+from rtlab.state import StateFolder
 
 from .hosts import GUEST, METAL, NESTED, without
 
@@ -321,3 +323,23 @@ def test_where_modules_can_be_built_no_engine_of_the_distribution_is_installed()
     facts = replace(bare, modules="reachable")
     own = doctor.changes(facts, choose(facts), KNOWN["local"], frozenset(), system=True)
     assert "docker.io" in own.packages and not own.builds
+
+
+def test_what_fix_installed_is_seen_by_the_same_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a pristine Debian 12 `doctor --fix` installed gcc, and then said that gcc was missing."""
+    there: list[str] = []
+
+    def identity(*_: object) -> str:
+        if not there:
+            raise HostUnfit("Building runc needs gcc, which this machine does not have.")
+        return there[0]
+
+    monkeypatch.setattr(today.compiler, "identity", identity)
+    monkeypatch.setattr(doctor, "apply", lambda *_, **__: there.append("gcc 12"))
+    today.forget()
+    try:
+        assert "needs gcc" in today.lacks_compiler()
+        doctor.fix(plan(GUEST), StateFolder(tmp_path / ".rtlab"), ignore_events)
+        assert today.lacks_compiler() == ""
+    finally:
+        today.forget()

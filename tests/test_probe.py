@@ -9,44 +9,100 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rtlab.probe import probe as untyped
+import rtlab
+from rtlab import plugins
+from rtlab.connection import archive
+from rtlab.engines.docker import client
+from rtlab.experiments.network import measure as network
+from rtlab.probe import base, kernel, leaks, needs, page, proof, window
+from rtlab.probe.engine import Limits
+from rtlab.runtimes.gvisor import proof as gvisor
+from rtlab.runtimes.kata import proof as kata
 
 if sys.version_info >= (3, 11):
-    import tomllib
+    pass
 else:
-    import tomli as tomllib
+    pass
 
 GOLDEN = Path(__file__).parent / "golden"
-probe: Any = untyped  # written for Python 3.6, without types
-SOURCE = Path(untyped.__file__)
+PACKAGE = Path(rtlab.__file__).parent
 CID = "c0ffee" + "0" * 58
 
 
-def test_it_is_python_3_6() -> None:
-    ast.parse(SOURCE.read_text(), feature_version=(3, 6))
+# pyenv's own command `python3.6` is none unless that version was chosen.
+PYENV = sorted(str(p) for p in Path.home().glob(".pyenv/versions/3.6.*/bin/python3.6"))
+PYTHON_3_6 = PYENV[-1] if PYENV else shutil.which("python3.6")
 
 
-def test_it_imports_only_the_standard_library_before_a_counter_is_read() -> None:
-    tops = [node for node in ast.parse(SOURCE.read_text()).body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    names = {alias.name for node in tops if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module or "" for node in tops if isinstance(node, ast.ImportFrom)}
-    assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("probe") / "probe.pyz"
+    file.write_bytes(archive.built())
+    return file
+
+
+@pytest.mark.parametrize("path", archive.modules())
+def test_what_is_shipped_is_python_3_6_of_the_standard_library(path: str) -> None:
+    tree = ast.parse(archive.modules()[path], feature_version=(3, 6))
+    names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
+    assert "annotations" not in {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    ours = {name for name in names if name.split(".")[0] == "rtlab"}
+    assert all(name.startswith("rtlab.probe") for name in ours)
+    assert {name.split(".")[0] for name in names - ours} <= sys.stdlib_module_names
+
+
+def test_the_archive_is_the_same_byte_for_byte(tmp_path: Path) -> None:
+    """Also from a copy whose files are younger, have other rights, and lie in another order."""
+    copy = tmp_path / "elsewhere" / "rtlab"
+    for path, content in reversed(archive.modules().items()):
+        file = tmp_path / "elsewhere" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o700)
+    assert archive.build(copy) == archive.built()
+    (copy / "probe" / "base.py").write_bytes(b"# another\n")
+    assert archive.build(copy) != archive.built()
+
+
+def test_it_holds_the_machines_half_of_every_plug_in(built: Path) -> None:
+    with zipfile.ZipFile(built) as opened:
+        listed = set(opened.namelist())
+        assert {entry.compress_type for entry in opened.infolist()} == {zipfile.ZIP_STORED}
+    for room, half in (("experiments", "measure"), ("runtimes", "proof"), ("engines", "client")):
+        halves = {str(file.relative_to(PACKAGE.parent)) for file in (PACKAGE / room).glob(f"*/{half}.py")}
+        assert halves and halves <= listed
+    assert {f"rtlab/experiments/{name}/measure.py" for name in plugins.names("experiments")} <= listed
+    assert {f"rtlab/runtimes/{plugins.runtime(n).proof}/proof.py" for n in plugins.names("runtimes")} <= listed
+
+
+@pytest.mark.skipif(PYTHON_3_6 is None, reason="there is no Python 3.6 here")
+def test_it_runs_under_python_3_6(engine: Any, built: Path) -> None:
+    assert PYTHON_3_6 is not None
+    _, path = engine({"GET /info": b'{"Runtimes": {"runc": {}}}', "GET /images/json": b"[]", **LOST})
+    _, facts, _ = ask(request_to(path, verb="facts", timeout_s=20), PYTHON_3_6)
+    assert (facts["outcome"], facts["python"][:4], list(facts["runtimes"])) == ("ok", "3.6.", ["runc"])
+    _, ready, _ = ask(request_to(path, verb="ready"), PYTHON_3_6)
+    assert (ready["outcome"], ready["blocking"]) == ("ok", False)
+    status, trial, _ = ask(request_to(path, parameters={}), PYTHON_3_6)
+    assert (status, trial["outcome"]) == (0, "failed") and "KeyError" in trial["reason"]
 
 
 # --------------------------------------------------------------------------- proofs
@@ -97,9 +153,9 @@ FAMILY = ["runc", "crun", "youki", "gvisor", "kata"]
 
 @pytest.mark.parametrize("runtime", FAMILY)
 def test_a_runtime_is_proved_by_its_own_evidence(runtime: str) -> None:
-    assert probe.objections(runtime, seen(runtime)) == []
+    assert proof.objections(runtime, seen(runtime)) == []
     # The first time, nothing is known but what the engine's entry comes to.
-    assert probe.objections(runtime, {**seen(runtime), "wanted_sha256": None}) == []
+    assert proof.objections(runtime, {**seen(runtime), "wanted_sha256": None}) == []
 
 
 @pytest.mark.parametrize("claimed", FAMILY)
@@ -110,7 +166,7 @@ def test_no_runtime_passes_for_another(claimed: str, real: str, known: bool) -> 
     if claimed != real:
         evidence = seen(real)
         evidence["wanted_sha256"] = seen(claimed)["wanted_sha256"] if known else None
-        assert probe.objections(claimed, evidence)
+        assert proof.objections(claimed, evidence)
 
 
 OTHER = "e" * 64
@@ -159,7 +215,7 @@ OTHER = "e" * 64
 )
 def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection: str) -> None:
     evidence = {**seen(runtime), **lie}
-    assert any(objection in problem for problem in probe.objections(runtime, evidence))
+    assert any(objection in problem for problem in proof.objections(runtime, evidence))
 
 
 @pytest.mark.parametrize(
@@ -193,7 +249,7 @@ def test_a_deception_is_objected_to(runtime: str, lie: dict[str, Any], objection
     ],
 )
 def test_names_and_versions_do_not_matter(runtime: str, way: dict[str, Any]) -> None:
-    assert probe.objections(runtime, {**seen(runtime), **way}) == []
+    assert proof.objections(runtime, {**seen(runtime), **way}) == []
 
 
 RECORDED = sorted((GOLDEN / "proof").glob("*.json"))
@@ -204,12 +260,12 @@ def test_recorded_evidence(file: Path) -> None:
     """What real runtimes left under real engines: each passes as itself and as nothing else."""
     recorded = json.loads(file.read_text())
     for claimed in FAMILY:
-        problems = probe.objections(claimed, recorded["evidence"])
+        problems = proof.objections(claimed, recorded["evidence"])
         assert bool(problems) == (claimed != recorded["runtime"]), f"{claimed}: {problems}"
 
 
 def test_a_proof_nobody_knows_proves_nothing() -> None:
-    assert probe.objections("railcar", seen("runc"))
+    assert proof.objections("railcar", seen("runc"))
 
 
 @pytest.mark.parametrize(
@@ -229,12 +285,12 @@ def test_only_the_engines_own_wrapper_is_followed(tmp_path: Path, script: str, f
     for folder in (tmp_path / "runtimes", tmp_path):
         path = folder / "runsc.NFR97"
         path.write_text(script)
-        found = probe.wrapped_by_engine(str(path), str(tmp_path / "runtimes"))
+        found = client.wrapped_by_engine(str(path), str(tmp_path / "runtimes"))
         assert found == ("/opt/runsc" if followed and folder != tmp_path else str(path))
     # A link in that folder to a script elsewhere is somebody else's script.
     (tmp_path / "runtimes" / "link").symlink_to(tmp_path / "runsc.NFR97")
     link = str(tmp_path / "runtimes" / "link")
-    assert probe.wrapped_by_engine(link, str(tmp_path / "runtimes")) == link
+    assert client.wrapped_by_engine(link, str(tmp_path / "runtimes")) == link
 
 
 # --------------------------------------------------------------------------- meters and leaks, on real processes
@@ -285,19 +341,19 @@ def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]], s
     assert tree.stdout.readline() == "done\n"
     assert bare.stdout.readline() == "x\n"
 
-    assert len(probe.needed_by(CID)) == 2
-    assert sum(probe.cpu_of_process(pid) for pid in probe.needed_by(CID)) == pytest.approx(1.0, rel=0.05)
-    held = probe.pss_bytes(CID) - probe.pss_bytes(CID[::-1])
+    assert len(needs.needed_by(CID)) == 2
+    assert sum(needs.cpu_of_process(pid) for pid in needs.needed_by(CID)) == pytest.approx(1.0, rel=0.05)
+    held = needs.pss_bytes(CID) - needs.pss_bytes(CID[::-1])
     assert held == pytest.approx(64 * 2**20, rel=0.05)
 
 
 def test_a_process_that_outlives_its_container_is_a_leak(
     spawn: Callable[..., subprocess.Popen[str]], shim: str
 ) -> None:
-    assert probe.leaks_of(CID, patience_s=0) == []
+    assert leaks.leaks_of(CID, patience_s=0) == []
     process = spawn(shim, "-c", "echo; read x; true", CID)
     assert process.stdout is not None and process.stdout.readline() == "\n"
-    assert probe.leaks_of(CID, patience_s=0) == ["process containerd-shim"]
+    assert leaks.leaks_of(CID, patience_s=0) == ["process containerd-shim"]
 
 
 def test_a_program_that_merely_mentions_the_container_is_no_part_of_it(
@@ -306,7 +362,7 @@ def test_a_program_that_merely_mentions_the_container_is_no_part_of_it(
     """A `docker logs`, a grep, a shell of somebody who looks: counted, their CPU time would be the container's."""
     process = spawn("sh", "-c", "echo; read x; true", "docker", "logs", CID)
     assert process.stdout is not None and process.stdout.readline() == "\n"
-    assert probe.needed_by(CID) == {}
+    assert needs.needed_by(CID) == {}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +385,7 @@ def test_a_program_that_merely_mentions_the_container_is_no_part_of_it(
 )
 def test_addresses_and_names_do_not_leave_the_machine(text: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "bench-7")
-    assert probe.anonymous(text) == shown
+    assert kernel.anonymous(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -343,7 +399,7 @@ def test_addresses_and_names_do_not_leave_the_machine(text: str, shown: str, mon
     ],
 )
 def test_the_kernels_command_line_names_no_host_or_disk(line: str, shown: str) -> None:
-    assert probe.kernel_command_line(line) == shown
+    assert kernel.kernel_command_line(line) == shown
 
 
 @pytest.mark.parametrize(
@@ -357,16 +413,16 @@ def test_the_kernels_command_line_names_no_host_or_disk(line: str, shown: str) -
     ],
 )
 def test_images_are_named_without_their_registry(reference: str, shown: str) -> None:
-    assert probe.without_registry(reference) == shown
+    assert client.without_registry(reference) == shown
 
 
 # --------------------------------------------------------------------------- what /proc may lack
 
 
 def test_a_kernel_without_psi_says_so_and_the_rest_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    isdir = probe.os.path.isdir
-    monkeypatch.setattr(probe.os.path, "isdir", lambda path: path != "/proc/pressure" and isdir(path))
-    described = probe.Surroundings().describe()
+    isdir = kernel.os.path.isdir
+    monkeypatch.setattr(kernel.os.path, "isdir", lambda path: path != "/proc/pressure" and isdir(path))
+    described = kernel.Surroundings().describe()
     assert described["psi_some_s"] is None
     assert "no /proc/pressure" in described["psi_missing"]
     assert described["uptime_s"] > 0
@@ -374,10 +430,10 @@ def test_a_kernel_without_psi_says_so_and_the_rest_is_told(monkeypatch: pytest.M
 
 def test_psi_that_is_switched_off_is_no_pressure_of_nought(monkeypatch: pytest.MonkeyPatch) -> None:
     """psi=0: the files are there, and reading them fails."""
-    real = probe.read
-    monkeypatch.setattr(probe.os.path, "isdir", lambda path: True)
-    monkeypatch.setattr(probe, "read", lambda path, default="": default if "pressure" in path else real(path))
-    assert probe.pressure() == (None, "the kernel does not fill /proc/pressure")
+    real = kernel.read
+    monkeypatch.setattr(kernel.os.path, "isdir", lambda path: True)
+    monkeypatch.setattr(kernel, "read", lambda path, default="": default if "pressure" in path else real(path))
+    assert kernel.pressure() == (None, "the kernel does not fill /proc/pressure")
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM])
@@ -385,8 +441,8 @@ def test_kernel_messages_that_may_not_be_opened_are_none(number: int, monkeypatc
     def refuse(*_: object) -> int:
         raise OSError(number, "no")
 
-    monkeypatch.setattr(probe.os, "open", refuse)
-    assert probe.kernel_messages(7) == (7, [])
+    monkeypatch.setattr(kernel.os, "open", refuse)
+    assert kernel.kernel_messages(7) == (7, [])
 
 
 @pytest.mark.parametrize(
@@ -410,10 +466,10 @@ def test_kernel_messages_end(reads: list[Any], found: tuple[int, list[str]], mon
         return bytes(record)
 
     with monkeypatch.context() as patch:
-        patch.setattr(probe.os, "open", lambda *_: 99)
-        patch.setattr(probe.os, "close", lambda _: None)
-        patch.setattr(probe.os, "read", read)
-        result = probe.kernel_messages(7)
+        patch.setattr(kernel.os, "open", lambda *_: 99)
+        patch.setattr(kernel.os, "close", lambda _: None)
+        patch.setattr(kernel.os, "read", read)
+        result = kernel.kernel_messages(7)
     assert result == found
     assert left == []
 
@@ -429,7 +485,7 @@ def test_kernel_messages_end(reads: list[Any], found: tuple[int, list[str]], mon
     ],
 )
 def test_a_containers_cgroup_is_the_outermost_that_names_it(path: str, top: str) -> None:
-    assert probe.outermost(path, CID) == top
+    assert needs.outermost(path, CID) == top
 
 
 # --------------------------------------------------------------------------- the page
@@ -437,7 +493,7 @@ def test_a_containers_cgroup_is_the_outermost_that_names_it(path: str, top: str)
 
 @pytest.fixture
 def mirror() -> Iterator[Any]:
-    server = probe.Mirror("127.0.0.1", 1000, 100_000)
+    server = network.Mirror("127.0.0.1", 1000, 100_000)
     server.start()
     yield server
     server.close()
@@ -470,7 +526,7 @@ def serve_once(answer: bytes) -> int:
 )
 def test_only_the_whole_right_page_counts(answer: bytes, there: bool) -> None:
     wanted = hashlib.sha256(b"It works").hexdigest()
-    assert probe.page_is_there("127.0.0.1", serve_once(answer), wanted, 2.0) is there
+    assert page.page_is_there("127.0.0.1", serve_once(answer), wanted, 2.0) is there
 
 
 def test_a_page_that_drips_is_given_up_at_the_time_limit() -> None:
@@ -492,7 +548,7 @@ def test_a_page_that_drips_is_given_up_at_the_time_limit() -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         began = time.monotonic()
-        assert probe.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.5) is False
+        assert page.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.5) is False
         assert time.monotonic() - began < 2
         stop.set()
         thread.join()
@@ -501,12 +557,12 @@ def test_a_page_that_drips_is_given_up_at_the_time_limit() -> None:
 def test_nobody_listening_is_no_page() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert probe.page_is_there("127.0.0.1", port, "", 1.0) is False
+    assert page.page_is_there("127.0.0.1", port, "", 1.0) is False
 
 
 def test_an_accept_without_an_answer_is_no_page() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        assert probe.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.1) is False
+        assert page.page_is_there("127.0.0.1", listener.getsockname()[1], "", 0.1) is False
 
 
 def test_the_native_peer_times_requests_and_transfers(mirror: Any) -> None:
@@ -613,11 +669,14 @@ def request_to(path: str, **changes: Any) -> dict[str, Any]:
     return {**request, **changes}
 
 
-def ask(request: dict[str, Any]) -> tuple[int, dict[str, Any], float]:
-    began = time.monotonic()
-    done = subprocess.run(
-        (sys.executable, str(SOURCE)), input=json.dumps(request), capture_output=True, text=True, timeout=60
-    )
+def ask(request: dict[str, Any], python: str = sys.executable) -> tuple[int, dict[str, Any], float]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "probe.pyz"
+        file.write_bytes(archive.built())
+        began = time.monotonic()
+        done = subprocess.run(
+            (python, str(file)), input=json.dumps(request), capture_output=True, text=True, timeout=60
+        )
     return done.returncode, json.loads(done.stdout) if done.stdout else {}, time.monotonic() - began
 
 
@@ -638,10 +697,10 @@ def test_a_defect_of_the_probe_is_a_failed_trial_that_cleans_up(engine: Any) -> 
     assert f"DELETE /containers/{CID}" in fake.asked
 
 
-def test_a_trial_that_is_told_to_stop_cleans_up(engine: Any) -> None:
+def test_a_trial_that_is_told_to_stop_cleans_up(engine: Any, built: Path) -> None:
     fake, path = engine({"POST /containers/create": None, **LOST})
     process = subprocess.Popen(
-        (sys.executable, str(SOURCE)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        (sys.executable, str(built)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(request_to(path, timeout_s=60)))
@@ -691,15 +750,15 @@ def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: 
     with subprocess.Popen(argv) as process:
         try:
             deadline = time.monotonic() + 20
-            while probe.daemon_of(str(path)) is None and time.monotonic() < deadline:
+            while client.daemon_of(str(path)) is None and time.monotonic() < deadline:
                 time.sleep(0.02)
-            assert probe.daemon_of(str(path)) == process.pid
-            assert probe.daemon_settings(process.pid) == json.loads(file.read_text())
+            assert client.daemon_of(str(path)) == process.pid
+            assert client.daemon_settings(process.pid) == json.loads(file.read_text())
             file.write_text("{")
-            assert probe.daemon_settings(process.pid) == {}
+            assert client.daemon_settings(process.pid) == {}
         finally:
             process.kill()
-    assert probe.daemon_of(str(tmp_path / "none.sock")) is None
+    assert client.daemon_of(str(tmp_path / "none.sock")) is None
 
 
 @pytest.mark.parametrize(
@@ -712,7 +771,7 @@ def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: 
     ],
 )
 def test_a_shims_program_by_containerds_rule(runtime_type: str, program: str) -> None:
-    assert probe.shim_of(runtime_type) == program
+    assert client.shim_of(runtime_type) == program
 
 
 RUNSC_FLAGS = (Path(__file__).parent / "golden" / "runsc-flags.txt").read_text()
@@ -740,10 +799,10 @@ def test_what_nobody_said_is_gvisors_own_default(
     runsc = tmp_path / "runsc"
     runsc.write_text(f"#!/bin/sh\ncat {tmp_path}/told\n")
     runsc.chmod(0o755)
-    assert probe.gvisor_settings(str(runsc), arguments) == {"platform": platform, "network": network, "parts": []}
+    assert gvisor.gvisor_settings(str(runsc), arguments) == {"platform": platform, "network": network, "parts": []}
     (tmp_path / "gvisor-bin").mkdir()
     (tmp_path / "gvisor-bin" / "gvisor_sentry").touch()
-    assert probe.gvisor_settings(str(runsc), arguments)["parts"] == ["gvisor_sentry"]
+    assert gvisor.gvisor_settings(str(runsc), arguments)["parts"] == ["gvisor_sentry"]
 
 
 @pytest.mark.parametrize("wrong", [{"schema": 2}, {"verb": "dance"}])
@@ -756,7 +815,7 @@ def test_a_request_it_does_not_speak_ends_it(wrong: dict[str, Any]) -> None:
 def test_a_markers_line_ends_the_reading_and_tells_the_status(engine: Any) -> None:
     log = frame(1, b"12,3") + frame(2, b"warning\n") + frame(1, b"4\nrtlab-do") + frame(1, b"ne 7\nmore")
     _, path = engine({f"GET /containers/{CID}/logs": log})
-    found = probe.follow_until(probe.Engine(path, time.monotonic() + 5), CID, "rtlab-done")
+    found = client.Client(path, time.monotonic() + 5).follow(CID, "rtlab-done")
     assert found == ("12,34\n", "warning\n", "7")
 
 
@@ -799,7 +858,7 @@ class Raw(threading.Thread):
 def raw_engine(path: Path, answer: Callable[[socket.socket], None], seconds: float) -> Iterator[Any]:
     server = Raw(path, answer)
     try:
-        yield probe.Engine(str(path), time.monotonic() + seconds)
+        yield client.Client(str(path), time.monotonic() + seconds)
     finally:
         server.stop()
 
@@ -818,7 +877,7 @@ def dripping(head: bytes, piece: bytes) -> Callable[[socket.socket], None]:
 def test_an_engine_that_drips_is_timed_out_at_the_deadline(head: bytes, tmp_path: Path) -> None:
     with raw_engine(tmp_path / "s", dripping(head, b"x"), 0.6) as engine:
         began = time.monotonic()
-        with pytest.raises(probe.TrialTimedOut):
+        with pytest.raises(base.TrialTimedOut):
             engine.call("GET", "/info")
         assert time.monotonic() - began < 2
 
@@ -828,8 +887,8 @@ def test_a_container_that_prints_for_ever_is_timed_out_at_the_deadline(tmp_path:
     answer = dripping(b"HTTP/1.1 200 OK\r\n\r\n", frame(1, b"still here\n"))
     with raw_engine(tmp_path / "s", answer, 0.6) as engine:
         began = time.monotonic()
-        with pytest.raises(probe.TrialTimedOut):
-            probe.follow_until(engine, CID, "rtlab-done")
+        with pytest.raises(base.TrialTimedOut):
+            engine.follow(CID, "rtlab-done")
         assert time.monotonic() - began < 2
 
 
@@ -839,7 +898,7 @@ def test_a_container_that_prints_for_ever_is_timed_out_at_the_deadline(tmp_path:
 def test_an_engine_that_answers_garbage_is_a_failed_trial(said: bytes, tmp_path: Path) -> None:
     with (
         raw_engine(tmp_path / "s", lambda connection: connection.sendall(said), 5) as engine,
-        pytest.raises(probe.TrialFailed, match="does not answer"),
+        pytest.raises(base.TrialFailed, match="does not answer"),
     ):
         engine.must("GET", "/info")
 
@@ -849,14 +908,14 @@ def test_an_engine_that_refuses_is_quoted(body: bytes, tmp_path: Path) -> None:
     said = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     with (
         raw_engine(tmp_path / "s", lambda connection: connection.sendall(said), 5) as engine,
-        pytest.raises(probe.TrialFailed, match=r"refused POST /containers/create: no such image: x"),
+        pytest.raises(base.TrialFailed, match=r"refused POST /containers/create: no such image: x"),
     ):
         engine.must("POST", "/containers/create?name=x", {})
 
 
 def test_no_call_is_made_after_the_deadline(tmp_path: Path) -> None:
-    with pytest.raises(probe.TrialTimedOut):
-        probe.Engine(str(tmp_path / "none"), time.monotonic() - 1).call("GET", "/info")
+    with pytest.raises(base.TrialTimedOut):
+        client.Client(str(tmp_path / "none"), time.monotonic() - 1).call("GET", "/info")
 
 
 @pytest.mark.parametrize("cut", [0, 3, 8, 20])
@@ -864,14 +923,14 @@ def test_output_without_the_marker_fails(engine: Any, cut: int) -> None:
     log = (frame(1, b"1,2,3\n") + frame(1, b"4,5,6\n"))[:cut]
     answers = {f"GET /containers/{CID}/logs": log, f"GET /containers/{CID}/json": b'{"State": {"ExitCode": 137}}'}
     _, path = engine(answers)
-    with pytest.raises(probe.TrialFailed, match="137"):
-        probe.follow_until(probe.Engine(path, time.monotonic() + 5), CID, "rtlab-done")
+    with pytest.raises(base.TrialFailed, match="137"):
+        client.Client(path, time.monotonic() + 5).follow(CID, "rtlab-done")
 
 
 def test_what_is_read_inside_is_split_from_the_tools_output() -> None:
-    inside, rest = probe.split_inside("abc\nLinux version 1\nrtlab-inside-end\n1.98,x\n")
+    inside, rest = proof.split_inside("abc\nLinux version 1\nrtlab-inside-end\n1.98,x\n")
     assert (inside["inside_boot_id"], inside["inside_version"], rest) == ("abc", "Linux version 1", "1.98,x\n")
-    inside, rest = probe.split_inside("1.98,x\n")
+    inside, rest = proof.split_inside("1.98,x\n")
     assert set(inside.values()) == {None} and rest == "1.98,x\n"
 
 
@@ -888,26 +947,26 @@ def test_what_is_read_inside_is_split_from_the_tools_output() -> None:
     ],
 )
 def test_cpus_and_memory_are_read_inside(told: tuple[str, ...], expected: tuple[Any, ...]) -> None:
-    inside, _ = probe.split_inside("\n".join(["abc", "Linux version 1", *told, "rtlab-inside-end", ""]))
+    inside, _ = proof.split_inside("\n".join(["abc", "Linux version 1", *told, "rtlab-inside-end", ""]))
     assert (inside["inside_cpus"], inside["inside_cpu_limit"], inside["inside_memory_limit_bytes"]) == expected
     assert inside["inside_memory_bytes"] == 8138756 * 1024
 
 
 def test_the_question_is_one_that_a_plain_shell_answers() -> None:
-    said = subprocess.run(["sh", "-c", probe.INSIDE], capture_output=True, text=True, check=True, timeout=30)
+    said = subprocess.run(["sh", "-c", proof.INSIDE], capture_output=True, text=True, check=True, timeout=30)
     assert said.stderr == ""
-    inside, rest = probe.split_inside(said.stdout)
+    inside, rest = proof.split_inside(said.stdout)
     assert rest == ""
     assert inside["inside_cpus"] == len(os.sched_getaffinity(0))
     assert inside["inside_memory_bytes"] == psutil.virtual_memory().total
 
 
 def test_a_limit_that_is_not_in_force_inside_is_objected_to() -> None:
-    wanted = {"NanoCpus": 1_000_000_000, "Memory": 536870912}
-    assert probe.other_limits(wanted, {"inside_cpu_limit": 1.0, "inside_memory_limit_bytes": 536870912}) == []
-    assert probe.other_limits(wanted, {"inside_cpu_limit": None, "inside_memory_limit_bytes": None}) == []
-    assert probe.other_limits({}, {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 1}) == []
-    said = probe.other_limits(wanted, {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 2147483648})
+    wanted = Limits(1.0, 536870912)
+    assert proof.other_limits(wanted, {"inside_cpu_limit": 1.0, "inside_memory_limit_bytes": 536870912}) == []
+    assert proof.other_limits(wanted, {"inside_cpu_limit": None, "inside_memory_limit_bytes": None}) == []
+    assert proof.other_limits(Limits(), {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 1}) == []
+    said = proof.other_limits(wanted, {"inside_cpu_limit": 2.0, "inside_memory_limit_bytes": 2147483648})
     assert said == [
         "inside, the container is limited to 2 CPUs, not 1",
         "inside, the container is limited to 2147483648 bytes, not 536870912",
@@ -924,132 +983,24 @@ def test_katas_settings_in_force_are_those_of_the_file_that_docker_names(tmp_pat
         "hypervisor.qemu.kernel_params": '"pci=noearly quiet"',
         "agent.kata.dial_timeout": "300",
     }
-    assert probe.settings_of(text) == settings
+    assert kata.settings_of(text) == settings
     named = tmp_path / "configuration-small.toml"
     named.write_text(text)
     old = {"path": "/opt/kata/bin/kata-runtime", "runtimeArgs": ["--kata-config", str(named)]}
-    assert probe.kata_configuration(old, old["path"]) == settings
+    assert kata.kata_configuration(old, old["path"]) == settings
     shim = {"runtimeType": "/opt/kata/bin/containerd-shim-kata-v2", "options": {"ConfigPath": str(named)}}
-    assert probe.kata_configuration(shim, shim["runtimeType"]) == settings
+    assert kata.kata_configuration(shim, shim["runtimeType"]) == settings
     release = tmp_path / "kata"
     (release / "share/defaults/kata-containers").mkdir(parents=True)
     (release / "share/defaults/kata-containers/configuration.toml").write_text("[runtime]\nx = 1\n")
     if not Path("/etc/kata-containers/configuration.toml").exists():
-        assert probe.kata_configuration({}, f"{release}/bin/kata-runtime") == {"runtime.x": "1"}
-        assert probe.kata_configuration({}, "/nowhere/bin/kata-runtime") is None
-
-
-TOML = '''# Copyright
-title = "none of a section" # a comment
-[hypervisor.qemu] # the default
-default_memory = 512   # MiB
-path = "/opt/kata/bin/qemu-system-x86_64" # "quoted" comment
-kernel_params = "a=b # no comment" # comment
-empty = ""
-quote = "say \\"hi\\" # still" # comment
-literal = 'C:\\path # no comment'
-enable_annotations = ["enable_iommu", # first
-    "virtio_fs_extra_args", # ], not the end
-    "kernel_params",
-]
-valid_paths = [ "/a]#", '/b' ]
-nested = [
-  [1, 2],
-  [3],
-]
-inline = { a = 1, b = "}" } # comment
-multi = """one # no comment
-two"""
-"quoted key" = 1
-dotted.key = true
-[agent."kata"]
-dial_timeout = 45
-[[hypervisor.qemu.guest_extension_images]]
-path = "/x"
-[[hypervisor.qemu.guest_extension_images]]
-path = "/y"
-'''
-
-
-def flat(value: Any, path: str = "") -> dict[str, Any]:
-    """A TOML document as an independent parser reads it, in the probe's keys."""
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in flat(item, f"{path}.{key}").items()}
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return {k: v for number, item in enumerate(value) for k, v in flat(item, f"{path}.{number}").items()}
-    return {path[1:]: value}
-
-
-def test_katas_configuration_is_read_as_toml_is() -> None:
-    """Each value as an independent parser reads it, and each on one line without its comment."""
-    found = probe.settings_of(TOML)
-    read = {key: tomllib.loads(f"x = {text}")["x"] for key, text in found.items() if key != "hypervisor.qemu.inline"}
-    expected = flat(tomllib.loads(TOML))
-    inline = {expected.pop("hypervisor.qemu.inline.a"), expected.pop("hypervisor.qemu.inline.b")}
-    assert read == expected and inline == {1, "}"}
-    assert found["hypervisor.qemu.inline"] == '{ a = 1, b = "}" }'
-    assert found["hypervisor.qemu.default_memory"] == "512"
-    assert found["hypervisor.qemu.enable_annotations"] == '["enable_iommu", "virtio_fs_extra_args", "kernel_params",]'
-    assert found["hypervisor.qemu.valid_paths"] == """[ "/a]#", '/b' ]"""
-    assert probe.settings_of(TOML.replace("\n", "\r\n")).keys() == found.keys()
-
-
-def test_katas_drop_ins_are_merged_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """kata PR 4109, 12456: each file of config.d beside the file that is in force, which may be a link."""
-    real = tmp_path / "release"
-    (real / "config.d").mkdir(parents=True)
-    main = real / "configuration-qemu.toml"
-    main.write_text(
-        "[hypervisor.qemu]\ndefault_memory = 2048\ndefault_vcpus = 1 # one\n"
-        "[[hypervisor.qemu.guest_extension_images]]\npath = '/a'\n"
-        "[[hypervisor.qemu.guest_extension_images]]\npath = '/b'\n"
-    )
-    for name, text in {
-        "9-first-of-nine": "[hypervisor.qemu]\ndefault_memory = 9\n",
-        "10.toml": "[hypervisor.qemu]\ndefault_memory = 512 # less\n[agent.kata]\ndial_timeout = 300\n",
-        "2.toml": "[hypervisor.qemu]\ndefault_memory = 256\nsandbox = 'new'\n",
-        "11.toml": "[[hypervisor.qemu.guest_extension_images]]\npath = '/c'\n",
-    }.items():
-        (real / "config.d" / name).write_text(text)
-    (tmp_path / "configuration.toml").symlink_to(main)
-    entry = {"options": {"ConfigPath": str(tmp_path / "configuration.toml")}}
-
-    assert probe.kata_configuration(entry, "/opt/kata/bin/containerd-shim-kata-v2") == {
-        "hypervisor.qemu.default_memory": "9",  # "10" < "11" < "2" < "9" as names are sorted
-        "hypervisor.qemu.default_vcpus": "1",
-        "hypervisor.qemu.sandbox": "'new'",
-        "hypervisor.qemu.guest_extension_images.0.path": "'/c'",
-        "agent.kata.dial_timeout": "300",
-    }
-    (real / "config.d" / "9-first-of-nine").unlink()
-    (real / "config.d" / "2.toml").unlink()
-    found = probe.kata_configuration(entry, "/opt/kata/bin/containerd-shim-kata-v2")
-    assert found["hypervisor.qemu.default_memory"] == "512"
-
-
-@given(st.text(alphabet="ab.=[]{}\"'#\n\\ ,\t\r", max_size=60))
-def test_no_text_ends_the_reading_of_settings(text: str) -> None:
-    assert all(isinstance(v, str) for v in probe.settings_of(text).values())
-
-
-def test_settings_are_read_in_linear_time() -> None:
-    began = time.monotonic()
-    for text in (
-        "x = " + "[" * 100_000,
-        'x = "' + "a\\" * 100_000,
-        "x = " + '"' * 100_000,
-        "a." * 100_000,
-        "x = #\n" * 50_000,
-    ):
-        probe.settings_of(text)
-    assert time.monotonic() - began < 3
+        assert kata.kata_configuration({}, f"{release}/bin/kata-runtime") == {"runtime.x": "1"}
+        assert kata.kata_configuration({}, "/nowhere/bin/kata-runtime") is None
 
 
 def test_used_memory_is_the_papers_to_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
     # Table IV, runC: used = total - free - buffers - cached = 897396736 B (paper.txt).
-    table = json.loads((Path(untyped.__file__).parents[1] / "report" / "paper-tables.json").read_text())["tables"][
-        "IV"
-    ]["runc"]
+    table = json.loads((PACKAGE / "report" / "paper-tables.json").read_text())["tables"]["IV"]["runc"]
     cells = {name: round(value * 1e6) for name, value in table.items()}
     fields = {
         "MemTotal": cells["total"],
@@ -1058,19 +1009,19 @@ def test_used_memory_is_the_papers_to_the_byte(monkeypatch: pytest.MonkeyPatch) 
         "Cached": cells["cached"] - 4096,
         "SReclaimable": 4096,
     }
-    monkeypatch.setattr(probe, "meminfo", lambda: fields)
-    assert probe.counters()["memory_used_by_the_paper_bytes"] == cells["used"] == 897396736
+    monkeypatch.setattr(window, "meminfo", lambda: fields)
+    assert window.counters()["memory_used_by_the_paper_bytes"] == cells["used"] == 897396736
 
 
 def test_psutil_missing_fails_the_trial_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psutil", None)
-    with pytest.raises(probe.TrialFailed, match="psutil is missing"):
-        probe.counters()
+    with pytest.raises(base.TrialFailed, match="psutil is missing"):
+        window.counters()
 
 
 def test_a_namespace_that_is_not_there_is_an_error() -> None:
     with pytest.raises(OSError):
-        probe.enter_network("/run/netns/rtlab-none")
+        kernel.enter_network("/run/netns/rtlab-none")
 
 
 def test_each_byte_is_counted_at_the_bottom_disk_only(tmp_path: Path) -> None:
@@ -1085,6 +1036,6 @@ def test_each_byte_is_counted_at_the_bottom_disk_only(tmp_path: Path) -> None:
     stats = tmp_path / "diskstats"
     stats.write_text("".join(f"   8  0 {name} 1 2 {n} 4 5 6 {2 * n} 8 9 10 11\n" for name, n in rows.items()))
 
-    found = probe.diskstats(str(stats), str(tmp_path / "block"))
+    found = kernel.diskstats(str(stats), str(tmp_path / "block"))
 
     assert found == {"read_bytes": 207 * 512, "written_bytes": 414 * 512}

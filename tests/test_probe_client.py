@@ -14,7 +14,7 @@ from rtlab.model import CommandResult, Machine, Outcome
 
 def result(stdout: bytes, *, status: int | None = 0, stderr: bytes = b"", timed_out: bool = False) -> CommandResult:
     return CommandResult(
-        argv=("python3", "probe.py"),
+        argv=("python3", "probe.pyz"),
         exit_status=status,
         stdout=stdout,
         stderr=stderr,

@@ -18,6 +18,7 @@ import yaml
 
 from rtlab import content, plugins
 from rtlab.artifacts import profile
+from rtlab.connection import archive
 
 ROOT = content.root()
 ROLES = sorted(folder.name for folder in (ROOT / "roles").iterdir())
@@ -342,8 +343,8 @@ def test_machines_that_rtlab_does_not_own_are_left_as_they_are(bench: Bench) -> 
         bench.stand_in(name, "exit 1")
     bench.stand_in("docker", """case "$*" in *version*) echo '{"Version": "27.0"}' ;; esac""")
     tasks = [{"ansible.builtin.include_role": {"name": role}} for role in ("common", "docker", "bench_tools")]
-    probe = bench.folder / "the-probe.py"
-    probe.write_text("print(1)\n")
+    probe = bench.folder / "probe.pyz"
+    probe.write_bytes(archive.built())
 
     result = bench.play(
         tasks,
@@ -356,7 +357,7 @@ def test_machines_that_rtlab_does_not_own_are_left_as_they_are(bench: Bench) -> 
 
     assert result.returncode == 0, result.stdout
     assert {line.split()[0] for line in bench.calls.read_text().splitlines()} == {"docker"}
-    assert (bench.folder / "home" / "probe.py").is_file()
+    assert (bench.folder / "home" / "probe.pyz").is_file()
 
 
 def tasks_of(file: str, *names: str) -> list[dict[str, Any]]:

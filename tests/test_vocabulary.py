@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rtlab import report
+from rtlab.connection import archive
 from rtlab.errors import StoreError
 from rtlab.publish import pack
 from rtlab.publish.redaction import GENERIC, Redaction
@@ -60,8 +61,9 @@ def test_no_word_of_a_key_is_searched_as_a_name(folder: Path) -> None:
 
 
 def test_every_key_of_the_probe_is_known() -> None:
-    source = (ROOT.parent / "rtlab" / "probe" / "probe.py").read_text()
-    literal = [k for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Dict) for k in node.keys]
+    sources = archive.modules().values()
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    literal = [k for node in nodes if isinstance(node, ast.Dict) for k in node.keys]
     said = {k.value for k in literal if isinstance(k, ast.Constant) and isinstance(k.value, str)}
     assert sorted(k for k in said if re.fullmatch("[a-z][a-z0-9_]+", k) and k not in KEYS and k not in GENERIC) == []
 

@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from rtlab import arrival, plugins
+from rtlab.connection import archive
 from rtlab.connection.shell import OUTPUT_CAP_BYTES
 from rtlab.errors import CommandFailed, HostUnfit
 from rtlab.model import CampaignSpec, CommandResult, Json, Machine, Outcome, Shell, Trial
@@ -25,18 +25,13 @@ CLEAN_TIMEOUT_S = 180.0
 PROVE_TIMEOUT_S = 300.0
 
 
-def probe_source() -> bytes:
-    """The probe's file, as it goes onto the machines."""
-    return resources.files("rtlab.probe").joinpath("probe.py").read_bytes()
-
-
 def probe_path(machine: Machine) -> str:
-    return f"{machine.home}/probe.py"
+    return f"{machine.home}/probe.pyz"
 
 
 def install(shell: Shell, machine: Machine) -> bool:
     """Put the probe of this rtlab onto the machine unless it is there. Returns whether it was written."""
-    source = probe_source()
+    source = archive.built()
     digest = hashlib.sha256(source).hexdigest()
     found = shell.run(("sha256sum", "--", probe_path(machine)), timeout_s=30)
     if found.ok and found.text().split()[:1] == [digest]:

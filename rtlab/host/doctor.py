@@ -16,7 +16,7 @@ from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.playbook import PlaybookRun, apply
 from rtlab.errors import HostUnfit
-from rtlab.host import checks, choice
+from rtlab.host import checks, choice, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
 from rtlab.host.choice import Choice
@@ -244,7 +244,7 @@ def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:
         created_at=state.now(),
         details={"level": Level.METAL.value},
     )
-    return apply(
+    done = apply(
         "doctor.yml",
         this,
         state=folder,
@@ -258,3 +258,5 @@ def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:
         notify=notify,
         timeout_s=FIX_TIMEOUT_S,
     )
+    today.forget()  # what was missing before is there now
+    return done

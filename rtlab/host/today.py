@@ -51,6 +51,12 @@ def lacks_rust() -> str:
     return ""
 
 
+def forget() -> None:
+    """Look again the next time: something was installed."""
+    for answer in (found, lacks_compiler, lacks_rust):
+        answer.cache_clear()
+
+
 def _needed() -> tuple[Build, ...]:
     wanted = profile.load(PROFILE).builds
     return tuple(builds.pinned(name) for name in (*wanted["engine"], *wanted["runc"]))

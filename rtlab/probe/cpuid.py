@@ -12,6 +12,7 @@ import mmap
 import platform
 import struct
 import sys
+from typing import Callable, List, Tuple
 
 # push rbx; mov eax, edi; xor ecx, ecx; cpuid; mov [rsi], eax; [rsi+4], ebx; [rsi+8], ecx; [rsi+12], edx; pop rbx; ret
 CODE = bytes.fromhex("53 89f8 31c9 0fa2 8906 895e04 894e08 89560c 5b c3".replace(" ", ""))
@@ -34,7 +35,7 @@ NAMES = {
 }
 
 
-def by_machine_code(leaf):
+def by_machine_code(leaf: int) -> Tuple[int, ...]:
     """EAX, EBX, ECX, EDX of a leaf."""
     import ctypes  # some minimal Pythons lack it
 
@@ -46,18 +47,18 @@ def by_machine_code(leaf):
     return tuple(registers)
 
 
-def by_device(leaf):
+def by_device(leaf: int) -> Tuple[int, ...]:
     """The same through the kernel's module cpuid, where it is loaded and this user may read it."""
     with open("/dev/cpu/0/cpuid", "rb", buffering=0) as device:
         device.seek(leaf)
         return struct.unpack("<4I", device.read(16))
 
 
-def signatures(read):
+def signatures(read: Callable[[int], Tuple[int, ...]]) -> List[str]:
     """The signature of the first leaf, and further known ones (KVM that shows itself as Hyper-V first)."""
     if not read(1)[2] & HYPERVISOR:
         return []
-    found = []
+    found: List[str] = []
     for number in range(LEAVES):
         name = struct.pack("<3I", *read(FIRST + number * STEP)[1:]).decode("latin-1").rstrip("\0")
         if name not in found and name.isprintable() and (number == 0 or name in NAMES):
@@ -65,7 +66,7 @@ def signatures(read):
     return found
 
 
-def main():
+def main() -> None:
     if platform.machine() not in ("x86_64", "AMD64"):
         return
     for read in (by_machine_code, by_device):

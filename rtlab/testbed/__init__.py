@@ -3,7 +3,7 @@
 from rtlab.testbed.proving import GUEST_TRIES
 from rtlab.testbed.provision import DIGESTS, PROVISION_TIMEOUT_S, Up, up
 from rtlab.testbed.removal import Down, candidates, status, teardown
-from rtlab.testbed.stamp import STAMP, probe_file
+from rtlab.testbed.stamp import STAMP
 
 __all__ = [
     "DIGESTS",
@@ -13,7 +13,6 @@ __all__ = [
     "Down",
     "Up",
     "candidates",
-    "probe_file",
     "status",
     "teardown",
     "up",

@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rtlab import plugins
+from rtlab import atomic, plugins
 from rtlab.artifacts import images, profile
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings, hypervisors
+from rtlab.connection import archive
 from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, TestbedMissing, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
 from rtlab.providers.contract import Provider
 from rtlab.state import StateFolder
 from rtlab.testbed.proving import prove
-from rtlab.testbed.stamp import STAMP, probe_file, read_stamp, stamp_of
+from rtlab.testbed.stamp import STAMP, read_stamp, stamp_of
 
 PROVISION_TIMEOUT_S = 3600.0
 
@@ -95,7 +96,9 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         if testbed.level is Level.SIMULATED:
             return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())
         prepared = _prepare_images(pins, notify)
-        variables = _variables(testbed, pins, settings, given, prepared)
+        probe = state.path / "probe.pyz"
+        atomic.write_bytes(probe, archive.built())
+        variables = _variables(testbed, pins, settings, given, prepared, probe)
         stamps = {m.name: stamp_of(m, variables) for m in testbed.machines}
         waiting = tuple(m.name for m in testbed.machines if provision or read_stamp(provider, m) != stamps[m.name])
         changed: Mapping[str, int] = {}
@@ -230,7 +233,7 @@ def _prepare_images(pins: Profile, notify: Notify) -> _Images:
 
 
 def _variables(
-    testbed: Testbed, pins: Profile, settings: TestbedSettings, given: Mapping[str, str], prepared: _Images
+    testbed: Testbed, pins: Profile, settings: TestbedSettings, given: Mapping[str, str], prepared: _Images, probe: Path
 ) -> dict[str, Any]:
     """Everything that the playbooks are given."""
     variables: dict[str, Any] = {
@@ -238,7 +241,7 @@ def _variables(
         "rtlab_owned": plugins.provider(testbed.provider).makes_machines,
         "images_registry": list(prepared.registry),
         "images_archives": list(prepared.archives),
-        "bench_tools_probe": str(probe_file()),
+        "bench_tools_probe": str(probe),
         "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
     }
     return variables | {k: v for k, v in given.items() if k != "box_sha256"}

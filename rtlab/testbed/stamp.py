@@ -5,22 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import rtlab
 from rtlab import content
-from rtlab.connection import client as probe_client
+from rtlab.connection import archive
 from rtlab.model import Machine
 from rtlab.providers.contract import Provider
 
 # What the machine carries once the roles were applied: the digest of everything that they were given.
 STAMP = "provisioned.sha256"
-
-
-def probe_file() -> Path:
-    """The probe's file in this installation."""
-    return Path(rtlab.__file__).parent / "probe" / "probe.py"
 
 
 def stamp_of(machine: Machine, variables: Mapping[str, Any]) -> str:
@@ -37,7 +30,7 @@ def stamp_of(machine: Machine, variables: Mapping[str, Any]) -> str:
         "runtimes": machine.runtimes,
     }
     digest = hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode())
-    digest.update(probe_client.probe_source())
+    digest.update(archive.built())
     root = content.root()
     for folder in ("playbooks", "roles"):
         for file in sorted(p for p in (root / folder).rglob("*") if p.is_file()):

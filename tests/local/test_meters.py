@@ -14,7 +14,8 @@ from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
 from rtlab.engines.docker import private as engine
 from rtlab.model import Machine, ignore_events
-from rtlab.probe import probe as untyped
+from rtlab.probe import needs
+from rtlab.probe.trial import Trial
 from rtlab.providers.local.provider import PROVIDER
 from rtlab.state import StateFolder
 
@@ -22,7 +23,6 @@ pytestmark = [
     pytest.mark.local,
     pytest.mark.skipif(not engine.find("dockerd"), reason="docker.io is missing"),
 ]
-probe: Any = untyped
 RUNTIMES = tuple(name for name, binary in (("runc", "runc"), ("gvisor", "runsc")) if shutil.which(binary))
 
 # Holds memory, waits, and burns: until its own CPU clock says two seconds, or a given number of rounds. gVisor's CPU
@@ -77,19 +77,19 @@ def request(machine: Machine, runtime: str) -> dict[str, Any]:
 
 def measure(machine: Machine, runtime: str, rounds: int) -> tuple[float, int, int, int]:
     """(CPU-seconds, PSS and cgroup bytes beyond those of the same container without memory, rounds burnt)."""
-    trial = probe.Trial(request(machine, runtime))
+    trial = Trial(request(machine, runtime))
     memory = []
     try:
         # The first one only brings the image's files into the page cache, which its cgroup pays for.
         for amount, count in ((4096, 1), (4096, 1), (HELD, rounds)):
             cid = trial.create("tools", ["python3", "-c", LOAD, str(amount), str(count)])
             trial.engine.start(cid)
-            probe.follow_until(trial.engine, cid, "rtlab-begin")
-            begin = probe.cpu_seconds(cid)["total_s"]
-            pid = trial.engine.inspect(cid)["State"]["Pid"]
-            memory.append((probe.pss_bytes(cid), probe.cgroup_memory_bytes(pid)))
-            _, _, told = probe.follow_until(trial.engine, cid, "rtlab-done")
-            burnt = probe.cpu_seconds(cid)["total_s"] - begin
+            trial.engine.follow(cid, "rtlab-begin")
+            begin = needs.cpu_seconds(cid)["total_s"]
+            pid = trial.engine.pid(cid)
+            memory.append((needs.pss_bytes(cid), needs.cgroup_memory_bytes(pid)))
+            _, _, told = trial.engine.follow(cid, "rtlab-done")
+            burnt = needs.cpu_seconds(cid)["total_s"] - begin
             # One at a time: PSS divides what containers share (libraries, gVisor's own binary) by their number.
             trial.remove(cid)
     finally:

@@ -22,6 +22,7 @@ import pytest
 from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
+from rtlab.connection import archive
 from rtlab.connection import client as probe_client
 from rtlab.connection.shell import LocalShell
 from rtlab.engines.docker import private as engine
@@ -324,5 +325,5 @@ def test_the_probe_is_installed_once(lab: Lab) -> None:
     path = Path(probe_client.probe_path(lab.machine))
     path.write_text("broken")
     assert probe_client.install(lab.shell, lab.machine) is True
-    assert path.read_bytes() == probe_client.probe_source()
+    assert path.read_bytes() == archive.built()
     assert subprocess.run((sys.executable, path), input=b"{}", capture_output=True, check=False).returncode != 0

@@ -1,1 +1,1 @@
-"""youki as one of the runtimes."""
+"""youki."""

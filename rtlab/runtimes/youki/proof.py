@@ -1,0 +1,13 @@
+"""Proof that youki ran a container, on the machine. Python 3.6 and the standard library."""
+
+from typing import List
+
+from rtlab.probe.base import Document
+from rtlab.probe.proof import native
+
+PROGRAMS = ("youki",)
+
+
+def proof(seen: Document, installed: List[str]) -> List[str]:
+    files = seen.get("state_files") or []
+    return native(seen, installed, "youki_config.json" in files, "youki's own file for this container is missing")
