@@ -15,6 +15,10 @@ from rtlab import content
 from rtlab.errors import HostUnfit
 
 
+# moby's own modules count anew: v2.0.0-beta.24 is newer than Docker 29.0 and has its time namespaces (stack-facts §14).
+MOBY_V2_IS = (29, 5)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What is known about a pair.
@@ -39,6 +43,8 @@ def version(text: str) -> tuple[int, ...]:
 def look_up(docker: str, kata: str, flavour: str, rows: Iterable[Mapping[str, Any]] | None = None) -> Finding:
     """What the first matching row says about an engine and a release of Kata (``flavour``: ``go`` or ``rs``)."""
     engine, release = version(docker), version(kata)
+    if engine[:1] == (2,):
+        engine = MOBY_V2_IS
     for row in matrix() if rows is None else rows:
         if (
             _within(engine, row["docker_from"], row["docker_below"])
