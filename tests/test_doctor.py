@@ -316,7 +316,7 @@ def test_where_modules_can_be_built_no_engine_of_the_distribution_is_installed()
     bare = without(GUEST, "dockerd", "containerd", "runc", "runsc", engine="")
     changes = plan(replace(bare, modules="reachable", lacks_compiler="no gcc"), installed=frozenset())
 
-    assert {"gcc", "libc6-dev", "libseccomp-dev", "iptables"} <= set(changes.packages)
+    assert {"gcc", "libc6-dev", "libseccomp-dev", "pkg-config", "iptables"} <= set(changes.packages)
     assert not {"docker.io", "containerd", "runc", "crun", "runsc"} & {*changes.packages, *changes.optional}
     assert changes.optional == ("cargo-web", "rustc-web")
     assert changes.builds

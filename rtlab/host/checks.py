@@ -337,7 +337,7 @@ class _Examiner:
                 "missing" if self.modules else "warning",
                 facts.lacks_compiler,
                 why,
-                self._install("gcc", "libc6-dev", "libseccomp-dev"),
+                self._install("gcc", "libc6-dev", "libseccomp-dev", "pkg-config"),
                 "local",
             )
 

@@ -17,7 +17,8 @@ def identity(purpose: str, libraries: Sequence[str], packages: Sequence[str]) ->
     Raises:
         HostUnfit: names what is missing and the Debian packages that bring it.
     """
-    missing = [] if shutil.which("gcc") else ["gcc"]
+    # pkg-config tells cgo and crates where the C libraries are.
+    missing = [program for program in ("gcc", "pkg-config") if not shutil.which(program)]
     found = {}
     if not missing:
         version = run(("gcc", "--version"), timeout_s=60, env={"LC_ALL": "C"}).stdout.decode("utf-8", "replace")
