@@ -23,7 +23,7 @@ from rtlab.campaign.repeats import pending
 from rtlab.config import TestbedSettings
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CampaignSpec, Event, Outcome, Testbed, Verdict, ignore_events
-from rtlab.providers.simulated import simulation
+from rtlab.providers.simulated import documents, simulation
 from rtlab.providers.simulated.provider import PROVIDER, built_in, read_scenario, scenario_text
 from rtlab.providers.simulated.scenario import BASELINE, Place, Scenario
 from rtlab.state import StateFolder
@@ -346,3 +346,17 @@ def test_a_wrong_scenario_is_refused_before_anything_is_made(tmp_path: Path) -> 
     settings: TestbedSettings = replace(config.Config().testbed, provider="simulated", scenario="nowhere.toml")
     with pytest.raises(UsageError):
         PROVIDER.check(settings)
+
+
+def test_an_experiment_that_is_not_simulated_is_refused_by_name() -> None:
+    scenario = read_scenario(*scenario_text(""))
+    asked = {
+        "verb": "trial",
+        "experiment": "fork",
+        "labels": {"rtlab.trial": "1-fork"},
+        "runtime": {"name": "runc"},
+        "parameters": {},
+    }
+    with pytest.raises(UsageError, match="no values for the experiment 'fork'") as caught:
+        documents.answer(scenario, asked, machine="node1", boot_id="b")
+    assert "--experiments" in caught.value.remedy

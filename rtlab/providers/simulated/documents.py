@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from rtlab.errors import UsageError
 from rtlab.experiments.cpu import experiment as cpu
 from rtlab.model import Json
 from rtlab.providers.simulated.scenario import Place, Scenario, generator
@@ -75,7 +76,11 @@ def _trial(scenario: Scenario, request: Mapping[str, Json], machine: str) -> dic
         return _trial_parts({}) | {"outcome": "failed", "reason": "the scenario lets this trial fail"}
     experiment = str(request["experiment"])
     if experiment not in ("boot", "io", *_COUNTED):
-        raise ValueError(f"the simulated probe knows no experiment {experiment!r}")
+        raise UsageError(
+            f"The simulated provider draws no values for the experiment {experiment!r}.",
+            remedy="Leave it out (--experiments names those to run), or give it a function in "
+            "rtlab/providers/simulated/documents.py and values in the scenario.",
+        )
 
     def draw(metric: str) -> float:
         return scenario.value(place, experiment, metric)
