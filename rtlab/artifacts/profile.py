@@ -148,7 +148,7 @@ def _builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]
 
 def refuse_builds(name: str, machines: str) -> None:
     """UsageError for a profile whose programs come from builds, on machines that cannot be given any yet."""
-    if load(name).builds:
+    if name != "auto" and load(name).builds:
         others = ", ".join(other for other in names() if not load(other).builds)
         raise UsageError(
             f"Profile {name} brings its engine and runtimes as builds, which {machines} cannot be given yet.",
