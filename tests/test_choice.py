@@ -10,7 +10,7 @@ import pytest
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
-from rtlab.host import choice
+from rtlab.host import choice, today
 from rtlab.host import facts as host
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level
@@ -93,6 +93,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> object:
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profile, "unreachable", lambda pins, **_more: tuple(pins.needs))
+    monkeypatch.setattr(today, "refusal", lambda: "no Go module proxy serves moby here")
 
 
 def test_resolve_leaves_no_auto_and_says_why(on: object, offline: None) -> None:
@@ -119,14 +120,32 @@ def test_resolve_decides_accelerator_and_profile_of_machines(on: object, offline
 
     assert (settings.provider, settings.backend, settings.accel) == ("vagrant", "libvirt", "kvm")
     assert settings.profile == "debian-12"
-    assert "paper-2020 needs" in reason
+    assert "current needs" in reason
+    assert "modules cannot be built here: no Go module proxy serves moby here" in reason
 
 
-def test_the_papers_profile_is_taken_where_its_sources_answer(on: object, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("design", "silent", "taken"),
+    [
+        ("crossover", (), "current"),
+        ("paper", (), "paper-2020"),
+        ("crossover", ("current", "paper-2020"), "modules"),
+        ("paper", ("paper-2020",), "current"),
+        ("paper", ("current", "paper-2020"), "modules"),
+    ],
+)
+def test_machines_get_what_people_run_today_and_the_papers_study_its_own(
+    on: object,
+    monkeypatch: pytest.MonkeyPatch,
+    design: Literal["crossover", "paper"],
+    silent: tuple[str, ...],
+    taken: str,
+) -> None:
     on(METAL)  # type: ignore[operator]
-    monkeypatch.setattr(profile, "unreachable", lambda pins, **_more: ())
+    monkeypatch.setattr(profile, "unreachable", lambda pins, **_more: pins.needs if pins.name in silent else ())
+    monkeypatch.setattr(today, "refusal", lambda: "")
 
-    assert choice.resolve(TestbedSettings())[0].profile == "paper-2020"
+    assert choice.resolve(TestbedSettings(design=design))[0].profile == taken
 
 
 def test_resolve_refuses_what_cannot_work_with_all_its_remedies(on: object) -> None:

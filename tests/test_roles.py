@@ -5,6 +5,7 @@ Whole roles on whole machines are what the `vm` tests run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -639,3 +640,69 @@ def test_a_container_that_does_not_come_up_shows_the_console(bench: Bench) -> No
     assert "No container ran under kata, in 1 tries: timed out connecting to vsock" in result.stdout
     assert "The last lines of its console: [    1.2] Kernel panic - not syncing: no init" in result.stdout
     assert "enable_debug = true" not in (bench.folder / "configuration.toml").read_text().replace("#enable_debug", "")
+
+
+# --------------------------------------------------------------------------- programs that the controller brings
+
+
+def bring(bench: Bench, *listed: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    (bench.folder / "path").mkdir(exist_ok=True)
+    return bench.play(
+        [{"ansible.builtin.include_role": {"name": "common", "tasks_from": "programs"}}],
+        common_programs=list(listed),
+        common_programs_folder=str(bench.folder / "opt" / "bin"),
+        common_programs_path=str(bench.folder / "path"),
+    )
+
+
+def test_programs_are_copied_linked_and_compared_once(bench: Bench) -> None:
+    program = bench.folder / "dockerd-of-the-cache"
+    program.write_bytes(b"#!/bin/sh\n")
+    one = {"name": "dockerd", "path": str(program), "sha256": hashlib.sha256(b"#!/bin/sh\n").hexdigest()}
+
+    first, again = bring(bench, one), bring(bench, one)
+
+    there = bench.folder / "opt/bin/dockerd"
+    assert there.read_bytes() == b"#!/bin/sh\n"
+    assert there.stat().st_mode & 0o7777 == 0o755
+    assert (bench.folder / "path/dockerd").resolve() == there
+    assert "changed=3" in first.stdout  # folder, program, link
+    assert "changed=0" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("sha256", "told"),
+    [("0" * 64, "dockerd is not what was pinned"), ("", "A program without a SHA-256 is not installed")],
+)
+def test_a_program_that_is_not_the_pinned_one_ends_the_role(bench: Bench, sha256: str, told: str) -> None:
+    program = bench.folder / "dockerd-of-the-cache"
+    program.write_bytes(b"another")
+
+    result = bring(bench, {"name": "dockerd", "path": str(program), "sha256": sha256})
+
+    assert result.returncode != 0
+    assert told in result.stdout
+    assert not (bench.folder / "path/dockerd").exists()
+
+
+def test_a_unit_is_of_the_programs_that_it_starts(bench: Bench) -> None:
+    """Other programs make another unit, and so a restart; the same ones none."""
+    units = []
+    for sha256 in ("a" * 64, "a" * 64, "b" * 64):
+        bench.play(
+            [
+                {
+                    "ansible.builtin.template": {
+                        "src": str(ROOT / "roles/docker/templates/docker.service.j2"),
+                        "dest": str(bench.folder / "unit"),
+                        "mode": "0644",
+                    }
+                }
+            ],
+            docker_programs=[{"name": "dockerd", "path": "/x", "sha256": sha256}],
+            docker_programs_folder="/opt/rtlab/bin",
+        )
+        units.append((bench.folder / "unit").read_text())
+    assert units[0] == units[1] != units[2]
+    assert "ExecStart=/opt/rtlab/bin/dockerd\n" in units[0]
+    assert "KillMode=process\n" in units[0]

@@ -21,9 +21,11 @@ from rtlab.host.checks import Check
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level
 
-# The paper's stack first, then what stands nearest; the last one needs no vendor's server.
-VAGRANT_PROFILES = ("paper-2020", "current", "debian-12")
 OFFLINE_PROFILE = "debian-12"
+# What people run today first; the last one needs no vendor's server.
+VAGRANT_PROFILES = ("current", today.PROFILE, OFFLINE_PROFILE)
+# The paper's own study wants the paper's own software, where it can still be had.
+PAPER_PROFILES = ("paper-2020", *VAGRANT_PROFILES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +201,7 @@ def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple
         if settings.provider == "local":
             name, reason = local_profile(facts or host.collect(Path.cwd(), cache.folder(".")), settings)
         else:
-            name, reason = choose_profile(settings.provider)
+            name, reason = choose_profile(settings.provider, settings.design)
         settings = dataclasses.replace(settings, profile=name)
         if reason:
             reasons.append(reason)
@@ -242,7 +244,7 @@ def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str
     return OFFLINE_PROFILE, f"Engine and runtimes: this machine's own, because {why}"
 
 
-def choose_profile(provider: str) -> tuple[str, str]:
+def choose_profile(provider: str, design: str = "crossover") -> tuple[str, str]:
     """The profile for a provider, and what could not be reached for a better one (empty when nothing was asked).
 
     Raises:
@@ -251,13 +253,23 @@ def choose_profile(provider: str) -> tuple[str, str]:
     if provider != "vagrant":
         return OFFLINE_PROFILE, ""
     passed_over: list[str] = []
-    for name in VAGRANT_PROFILES:
-        silent = profile.unreachable(profile.load(name))
-        if not silent:
+    for name in PAPER_PROFILES if design == "paper" else VAGRANT_PROFILES:
+        refused = _refusal(name)
+        if not refused:
             because = f", because {'; '.join(passed_over)}" if passed_over else ""
             return name, f"Profile: {name}{because}."
-        passed_over.append(f"{name} needs {', '.join(silent)}, which cannot be reached")
+        passed_over.append(f"{name} {refused}")
     raise HostUnfit(
         f"No profile's sources can be reached: {'; '.join(passed_over)}.",
         remedy="Check the network (and https_proxy).",
     )
+
+
+def _refusal(name: str) -> str:
+    """Why that profile cannot be had here now; empty when it can."""
+    pins = profile.load(name)
+    silent = profile.unreachable(pins)
+    if silent:
+        return f"needs {', '.join(silent)}, which cannot be reached"
+    why = today.refusal() if pins.builds else ""
+    return f"cannot be built here: {why}" if why else ""

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic, plugins
-from rtlab.artifacts import images, profile
+from rtlab.artifacts import images, profile, programs
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
+from rtlab.artifacts.programs import Programs
 from rtlab.config import TestbedSettings, hypervisors
 from rtlab.connection import archive
 from rtlab.connection.playbook import apply
@@ -87,9 +88,13 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     with state.locked("rtlab up"):
         testbed_id = state.testbed_id() or state.new_testbed_id()
         _refuse_another_testbed(settings, state)
+        brought = programs.obtain(settings.runtimes, pins, notify) if provider.makes_machines else Programs()
         testbed = provider.up(settings, pins, testbed_id, state, notify)
-        unavailable = dict(testbed.details.get("unavailable_runtimes", {}))
+        unavailable = {**testbed.details.get("unavailable_runtimes", {}), **brought.lacking}
         testbed = _with_runtimes(testbed, settings, unavailable)
+        if brought.of:
+            told = {"taken": f"{brought.titles}: built from modules", "builds": brought.records()}
+            testbed = replace(testbed, details={**testbed.details, **told})
         chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
         testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
         state.write_testbed(testbed)
@@ -98,7 +103,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         prepared = _prepare_images(pins, notify)
         probe = state.path / "probe.pyz"
         atomic.write_bytes(probe, archive.built())
-        variables = _variables(testbed, pins, settings, given, prepared, probe)
+        variables = _variables(testbed, pins, settings, given, prepared, brought, probe)
         stamps = {m.name: stamp_of(m, variables) for m in testbed.machines}
         waiting = tuple(m.name for m in testbed.machines if provision or read_stamp(provider, m) != stamps[m.name])
         changed: Mapping[str, int] = {}
@@ -233,7 +238,13 @@ def _prepare_images(pins: Profile, notify: Notify) -> _Images:
 
 
 def _variables(
-    testbed: Testbed, pins: Profile, settings: TestbedSettings, given: Mapping[str, str], prepared: _Images, probe: Path
+    testbed: Testbed,
+    pins: Profile,
+    settings: TestbedSettings,
+    given: Mapping[str, str],
+    prepared: _Images,
+    brought: Programs,
+    probe: Path,
 ) -> dict[str, Any]:
     """Everything that the playbooks are given."""
     variables: dict[str, Any] = {
@@ -244,6 +255,11 @@ def _variables(
         "bench_tools_probe": str(probe),
         "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
     }
+    # dockerd starts runC by itself: its program comes with the engine's.
+    files = {plugins.runtime(name).role: brought.files(name) for name in brought.runtimes - {"runc"}}
+    variables |= {f"{role}_programs": listed for role, listed in files.items()}
+    if brought.of:
+        variables["docker_programs"] = [*brought.files(programs.ENGINE), *brought.files("runc")]
     return variables | {k: v for k, v in given.items() if k != "box_sha256"}
 
 

@@ -29,6 +29,7 @@ def stamp_of(machine: Machine, variables: Mapping[str, Any]) -> str:
         "images_archives": [archive["sha256"] for archive in variables["images_archives"]],
         "runtimes": machine.runtimes,
     }
+    given |= {key: [file["sha256"] for file in value] for key, value in variables.items() if key.endswith("_programs")}
     digest = hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode())
     digest.update(archive.built())
     root = content.root()

@@ -13,18 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtlab import atomic
-from rtlab.artifacts import builds
-from rtlab.artifacts.builds import Obtained
+from rtlab.artifacts import programs
 from rtlab.artifacts.download import digest_of
 from rtlab.artifacts.profile import Profile
 from rtlab.engines.docker import private as engine
-from rtlab.errors import CommandFailed, HostUnfit, Unsafe
-from rtlab.model import Event, Json, Notify
+from rtlab.errors import Unsafe
+from rtlab.model import Json, Notify
 from rtlab.state import StateFolder
 
 ROOT = Path("/opt/rtlab")
-# What the engine cannot do without; every other runtime may be missing.
-NEEDED = ("engine", "runc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,39 +70,22 @@ def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: State
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had.
     """
-    asked = [name for name in (*NEEDED, *wanted) if name in profile.builds]
-    pins = {build: name for name in dict.fromkeys(asked) for build in profile.builds[name]}
-    missing = [pin for pin in map(builds.pinned, pins) if not builds.ready(pin)]
-    if missing:
-        seconds = sum(getattr(pin, "seconds", 0.0) for pin in missing)
-        listed = ", ".join(builds.title(pin) for pin in missing)
-        message = f"building {listed}: about {max(seconds / 60, 1):.0f} min on two cores, once; the cache keeps them"
-        notify(Event(stage="builds", message=message))
-    lacking: dict[str, str] = {}
-    obtained: dict[str, Obtained] = {}
-    for build, name in pins.items():
-        try:
-            obtained[build] = builds.obtain(builds.pinned(build), notify)
-        except (HostUnfit, CommandFailed) as error:
-            if name in NEEDED:
-                raise
-            lacking[name] = error.message.partition("\n")[0]
-            notify(Event(stage="builds", message=f"no {name}: {lacking[name]}", level="warning"))
+    obtained = programs.obtain(wanted, profile, notify)
     for folder in (ROOT,) if not ROOT.exists() else ():
         state.note("intend", "shared folder", str(folder), testbed_id)
     state.note("intend", "folder", str(home(testbed_id)), testbed_id)
     atomic.make_folder(ROOT, 0o755)
     engine.mark_data(home(testbed_id), testbed_id)
     folder = atomic.make_folder(folder_of(testbed_id), 0o700)
-    for one in obtained.values():
+    for one in obtained.builds:
         for program, file in one.programs.items():
             put(file, folder / program, one.sha256[program])
     return Brought(
         folder=folder,
-        told=f"{', '.join(builds.title(one.build) for one in obtained.values())}: built from modules, in {folder}",
-        records={build: one.record() for build, one in obtained.items()},
-        runtimes=frozenset(name for name in profile.builds if name in asked and name not in lacking) - {"engine"},
-        lacking=lacking,
+        told=f"{obtained.titles}: built from modules, in {folder}",
+        records=obtained.records(),
+        runtimes=obtained.runtimes,
+        lacking=obtained.lacking,
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any, cast
 from rtlab import atomic, content
 from rtlab.artifacts.box import catalogue
 from rtlab.artifacts.box.catalogue import Box
-from rtlab.artifacts.profile import Profile, refuse_builds
+from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
 from rtlab.connection import keys
 from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
@@ -55,8 +55,7 @@ class VagrantProvider(Provider):
     # ------------------------------------------------------------- up
 
     def check(self, settings: TestbedSettings) -> None:
-        """Profiles of builds; ``up`` says what this host lacks before it makes anything."""
-        refuse_builds(settings.profile, "Vagrant machines")
+        """Nothing: ``up`` says what this host lacks before it makes anything."""
 
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
