@@ -104,24 +104,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         probe = state.path / "probe.pyz"
         atomic.write_bytes(probe, archive.built())
         variables = _variables(testbed, pins, settings, given, prepared, brought, probe)
-        stamps = {m.name: stamp_of(m, variables) for m in testbed.machines}
-        waiting = tuple(m.name for m in testbed.machines if provision or read_stamp(provider, m) != stamps[m.name])
-        changed: Mapping[str, int] = {}
-        if waiting:
-            changed = apply(
-                "site.yml",
-                testbed,
-                state=state,
-                extra_vars=variables,
-                notify=notify,
-                timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
-                limit=waiting,
-            ).changed
-        for name in waiting:
-            machine = testbed.machine(name)
-            shell = provider.shell(machine)
-            shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
-            shell.close()
+        waiting, changed = _apply_roles(provider, testbed, variables, state, notify, again=provision)
         if provider.makes_machines:  # only there were they used and found right
             digests.write(folder, wanted, given, locked)
         testbed = replace(testbed, details={**testbed.details, "images": dict(prepared.references)})
@@ -133,6 +116,40 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         return Up(
             testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable, failed_proofs=tuple(failed)
         )
+
+
+def _apply_roles(
+    provider: Provider,
+    testbed: Testbed,
+    variables: Mapping[str, Any],
+    state: StateFolder,
+    notify: Notify,
+    *,
+    again: bool,
+) -> tuple[tuple[str, ...], Mapping[str, int]]:
+    """Apply the roles to machines that do not carry this stamp (``again``: to all), and leave it there.
+
+    Returns those machines, and how many tasks changed something on each.
+    """
+    stamps = {m.name: stamp_of(m, variables) for m in testbed.machines}
+    waiting = tuple(m.name for m in testbed.machines if again or read_stamp(provider, m) != stamps[m.name])
+    changed: Mapping[str, int] = {}
+    if waiting:
+        changed = apply(
+            "site.yml",
+            testbed,
+            state=state,
+            extra_vars=variables,
+            notify=notify,
+            timeout_s=PROVISION_TIMEOUT_S * (3 if testbed.level is Level.EMULATED else 1),
+            limit=waiting,
+        ).changed
+    for name in waiting:
+        machine = testbed.machine(name)
+        shell = provider.shell(machine)
+        shell.put(stamps[name].encode(), f"{machine.home}/{STAMP}", 0o644)
+        shell.close()
+    return waiting, changed
 
 
 def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
