@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from rtlab.artifacts import builds
+from rtlab.artifacts import builds, profile, programs
 from rtlab.artifacts.builds import Distribution, GoModule, Release, UserFile, gomodule, h1, kinds, reading, toolchain
 from rtlab.errors import CommandFailed, ConfigError, HostUnfit, Unsafe, UsageError
 from rtlab.model import Event, ignore_events
@@ -324,7 +324,7 @@ def test_a_damaged_build_is_made_again(go: Go, cache: Path, damage: str) -> None
 
 
 BUILDER = """
-from rtlab.artifacts import builds
+from rtlab.artifacts import builds, profile, programs
 from tests.test_builds import TINY
 print(builds.obtain(TINY).sha256["a"])
 """
@@ -628,13 +628,13 @@ def test_a_wrong_table_is_refused_by_its_key(change: dict[str, Any], said: str) 
 
 
 def test_what_rtlab_pins_can_be_read_and_is_todays_stack() -> None:
-    programs = {name for build in builds.names() for name in builds.pinned(build).programs}
+    made = {name for build in builds.names() for name in builds.pinned(build).programs}
 
-    assert programs >= {
+    assert made >= {
         *("dockerd", "docker-proxy", "docker", "containerd", "containerd-shim-runc-v2", "ctr", "runc", "runsc"),
         *("containerd-shim-runsc-v1", "youki", "crictl", "bridge", "loopback", "portmap", "host-local"),
     }
-    assert {kinds.kind_of(builds.pinned(name)) for name in builds.names()} == {"go-module", "crate"}
+    assert {kinds.kind_of(builds.pinned(name)) for name in builds.names()} == {"go-module", "crate", "release"}
     with pytest.raises(UsageError, match="pins no build called 'lxc'"):
         builds.pinned("lxc")
 
@@ -660,3 +660,61 @@ def test_no_word_of_a_pin_reaches_a_shell(go: Go) -> None:
 
 def test_addresses_are_left_out_of_messages() -> None:
     assert gomodule.without_servers("get https://me:x@mirror.example/a: EOF") == "get <server>/a: EOF"
+
+
+def test_a_releases_folders_come_along_and_keep_their_names(tmp_path: Path) -> None:
+    """gVisor's releases of 2026 are several files; what lies elsewhere, or leaves the folder, is not taken."""
+    members = {"./runsc": b"a", "gvisor-bin/sentry": b"b", "docs/x": b"c", "gvisor-bin/../../evil": b"d"}
+    archive, digest = tar_of(tmp_path, members)
+    build = Release(
+        name="gvisor-release", version="1", url=archive.as_uri(), sha256=digest,
+        programs={"runsc": "runsc"}, folders=("gvisor-bin",),
+    )  # fmt: skip
+    for _ in range(2):  # made, and from the cache
+        one = builds.obtain(build, ignore_events)
+        assert {name: path.read_bytes() for name, path in one.programs.items()} == {
+            "runsc": b"a", "gvisor-bin/sentry": b"b",
+        }  # fmt: skip
+        assert builds.ready(build)
+    assert not list(tmp_path.rglob("evil"))
+    one.programs["gvisor-bin/sentry"].write_bytes(b"other")
+    assert not builds.ready(build)
+    assert builds.obtain(build, ignore_events).programs["gvisor-bin/sentry"].read_bytes() == b"b"
+
+
+def test_where_a_release_cannot_be_had_the_next_best_build_is_taken_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {name: tmp_path / name for name in ("engine", "runc", "gvisor")}
+    for name, file in files.items():
+        file.write_text(name)
+    pins: dict[str, kinds.Build] = {
+        name: Release(
+            name=name, version="1", url=file.as_uri(), programs={name: ""},
+            sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        ) for name, file in files.items()
+    }  # fmt: skip
+    archive, digest = tar_of(tmp_path, {"other": b""})
+    pins["gone"] = Release(
+        name="gvisor-release",
+        version="2",
+        url=archive.as_uri(),
+        sha256=digest,
+        programs={"runsc": "runsc"},
+    )
+    monkeypatch.setattr(builds, "pinned", pins.__getitem__)
+    told: list[str] = []
+    current = profile.load("current")
+    wanted = replace(
+        current, builds={"engine": ("engine",), "runc": ("runc",), "gvisor": ("gone",)}, instead={"gvisor": ("gvisor",)}
+    )
+
+    found = programs.obtain(("gvisor",), wanted, lambda event: told.append(event.message))
+    assert [one.build.version for one in found.of["gvisor"]] == ["1"]
+    assert found.lacking == {}
+    assert any("gvisor 1 instead, built here: gvisor 2: its archive holds no runsc" in message for message in told)
+
+    without = programs.obtain(("gvisor",), replace(wanted, instead={}), ignore_events)
+    assert "holds no runsc" in without.lacking["gvisor"]
+    with pytest.raises(ConfigError, match="holds no runsc"):
+        programs.obtain((), replace(wanted, builds={**wanted.builds, "engine": ("gone",)}), ignore_events)

@@ -14,6 +14,7 @@ from rtlab.host import choice, today
 from rtlab.host import facts as host
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level
+from tests.conftest import make_testbed
 
 from .hosts import GUEST, METAL, NESTED, VIRTUALBOX, without
 
@@ -180,6 +181,17 @@ def test_a_fully_decided_testbed_is_not_looked_at(monkeypatch: pytest.MonkeyPatc
     assert choice.resolve(wanted) == (wanted, "")
 
 
+def test_a_testbed_that_stands_keeps_its_profile(on: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The servers that answer may be others today; `up` would else refuse its own testbed."""
+    on(replace(MODULES, modules="released"))  # type: ignore[operator]
+    standing = make_testbed()
+    local = replace(standing, provider="local", profile="modules")
+    assert choice.resolve(TestbedSettings(provider="local"), standing=local)[0].profile == "modules"
+    assert choice.resolve(TestbedSettings(provider="local", profile="current"), standing=local)[0].profile == "current"
+    assert choice.resolve(TestbedSettings(provider="local"), standing=standing)[0].profile == "current"
+    assert choice.resolve(TestbedSettings(provider="local"))[0].profile == "current"
+
+
 MODULES = replace(GUEST, modules="reachable", lacks_rust="needs Rust 1.94")
 
 
@@ -188,6 +200,8 @@ MODULES = replace(GUEST, modules="reachable", lacks_rust="needs Rust 1.94")
     [
         (MODULES, "auto", "modules", "about 8 minutes"),
         (replace(MODULES, modules="built"), "auto", "modules", "compiled here)"),
+        (replace(MODULES, modules="released"), "auto", "current", "as released"),
+        (replace(MODULES, modules="released", lacks_compiler="needs gcc"), "auto", "current", "as released"),
         (MODULES, "system", "debian-12", "as asked for"),
         (replace(MODULES, lacks_compiler="needs gcc"), "auto", "debian-12", "because needs gcc"),
         (replace(GUEST, modules_refused="no proxy answers"), "auto", "debian-12", "because no proxy answers"),

@@ -9,7 +9,6 @@ import pytest
 from rtlab.artifacts import profile
 from rtlab.config import hypervisors
 from rtlab.errors import ConfigError, UsageError
-from rtlab.runtimes.kata import compatibility
 from rtlab.runtimes.kata import release as kata_release
 
 
@@ -46,15 +45,24 @@ def test_every_profiles_address_is_the_releases(name: str) -> None:
 @pytest.mark.parametrize("name", profile.names())
 def test_profiles_and_the_table_of_digests_agree(name: str) -> None:
     variables = profile.load(name).role_variables
-    assert kata_release.KNOWN_SHA256[variables["kata_version"]] == variables["kata_sha256"]
+    version, flavour = variables["kata_version"], variables.get("kata_flavour", "go")
+    assert kata_release.known_sha256(version, flavour) == variables["kata_sha256"] != ""
 
 
 def test_digests_of_the_table_are_sha256_and_all_different() -> None:
     digests = list(kata_release.KNOWN_SHA256.values())
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
     assert len(set(digests)) == len(digests)
-    # From 4.1 on each runtime has an archive of its own, and one digest per release says too little.
-    assert all(compatibility.version(release) < (4, 1) for release in kata_release.KNOWN_SHA256)
+
+
+def test_from_4_1_on_each_flavour_has_an_archive_of_its_own() -> None:
+    pins = profile.load("current")
+    assert pins.role_variables["kata_url"].endswith("/4.2.0/kata-static-4.2.0-amd64.tar.zst")
+    go = kata_release.chosen(pins, "", "go").role_variables
+    assert go["kata_url"].endswith("/4.2.0/kata-go-static-4.2.0-amd64.tar.zst")
+    # stack-facts §2.
+    assert go["kata_sha256"] == "7dda31ca54b397cbf8165f620d6041872d3c45b7a77383ce0e86f76a06e103d0"
+    assert kata_release.known_sha256("4.1.0", "go") == kata_release.known_sha256("4.1.0", "rs") == ""
 
 
 def test_another_release_has_another_digest() -> None:
@@ -67,8 +75,8 @@ def test_another_release_has_another_digest() -> None:
     unknown = kata_release.chosen(pins, "3.20.0", "").role_variables
     assert (unknown["kata_version"], unknown["kata_sha256"]) == ("3.20.0", "")
     # Before 4.1 both runtimes lie in one archive: its digest stays.
-    both = kata_release.chosen(pins, "", "rs").role_variables
-    assert (both["kata_flavour"], both["kata_sha256"]) == ("rs", pins.role_variables["kata_sha256"])
+    go, rs = (kata_release.chosen(pins, "3.32.0", flavour).role_variables for flavour in ("go", "rs"))
+    assert go["kata_sha256"] == rs["kata_sha256"] == kata_release.KNOWN_SHA256["3.32.0"]
 
 
 def test_what_is_no_release_is_refused() -> None:

@@ -682,14 +682,17 @@ def test_programs_are_copied_linked_and_compared_once(bench: Bench) -> None:
     program = bench.folder / "dockerd-of-the-cache"
     program.write_bytes(b"#!/bin/sh\n")
     one = {"name": "dockerd", "path": str(program), "sha256": hashlib.sha256(b"#!/bin/sh\n").hexdigest()}
+    beside = {**one, "name": "gvisor-bin/gvisor_sentry"}
 
-    first, again = bring(bench, one), bring(bench, one)
+    first, again = bring(bench, one, beside), bring(bench, one, beside)
 
     there = bench.folder / "opt/bin/dockerd"
     assert there.read_bytes() == b"#!/bin/sh\n"
     assert there.stat().st_mode & 0o7777 == 0o755
     assert (bench.folder / "path/dockerd").resolve() == there
-    assert "changed=3" in first.stdout  # folder, program, link
+    assert (bench.folder / "opt/bin/gvisor-bin/gvisor_sentry").read_bytes() == b"#!/bin/sh\n"
+    assert [p.name for p in (bench.folder / "path").iterdir()] == ["dockerd"]
+    assert "changed=3" in first.stdout  # folders, programs, link
     assert "changed=0" in again.stdout
 
 

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parent / "profiles"
 ROLES = ("common", "docker", "runc", "crun", "youki", "gvisor", "kata", "bench_tools")
 _KEYS: Mapping[str, type] = {"summary": str, "suite": str, "needs": list, "box": dict, "images": dict}
 _ENGINE = "engine"
+_INSTEAD = "instead"
 _REACH_S = 3.0
 
 
@@ -38,11 +39,12 @@ class Profile:
         suite: Box suite: ``debian-12``, ``debian-13``, ``ubuntu-18.04`` …
         box: How its box is made (``kind`` = ``mmdebstrap`` or ``cloud-image``, ``url``, ``sha256`` …).
         role_variables: Extra variables for the playbooks, by role prefix (``docker_version`` …).
-        needs: Host names of vendors' servers that must be reachable for it.
+        needs: Host names of vendors' servers that must be reachable for it, besides the one of its box.
         images: What an image is for (``httpd``, ``tools``) to where it comes from: ``source`` = ``registry``
             (``reference``, ``digest``) or ``debian-packages`` (``reference``, ``packages``).
         builds: ``engine``, or a runtime's name, to the builds that its programs come from (docs/builds.md); empty where
             packages and releases bring everything.
+        instead: The same, for runtimes whose first builds cannot be had.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Profile:
     needs: tuple[str, ...]
     images: Mapping[str, Mapping[str, Any]]
     builds: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +123,7 @@ def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
         for role, image in data["images"].items()
         if image["source"] == "registry"
     ]
+    brought = data.get("builds", {})
     return Profile(
         name=name,
         summary=data["summary"],
@@ -128,19 +132,25 @@ def from_data(name: str, data: Mapping[str, Any], where: str) -> Profile:
         role_variables=variables,
         needs=tuple(data["needs"]),
         images=data["images"],
-        builds=_builds(data.get("builds", {}), where),
+        builds=_builds({k: v for k, v in brought.items() if k != _INSTEAD}, where),
+        instead=_named_builds(brought.get(_INSTEAD, {}), f"{where}: builds.{_INSTEAD}"),
     )
 
 
-def _builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+def _named_builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
     found = {}
     for name, wanted in section.items():
         if not isinstance(wanted, list) or not wanted or not set(wanted) <= set(builds.names()):
             raise ConfigError(
-                f"{where}: builds.{name} must list builds, not {wanted!r:.60}.",
+                f"{where}.{name} must list builds, not {wanted!r:.60}.",
                 remedy=f"rtlab pins: {', '.join(builds.names())}.",
             )
         found[name] = tuple(wanted)
+    return found
+
+
+def _builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]]:
+    found = _named_builds(section, f"{where}: builds")
     if found and not {_ENGINE, "runc"} <= set(found):
         raise ConfigError(f"{where}: builds need an engine and the runc that it starts by default.")
     return found
@@ -208,12 +218,16 @@ def downloads(profile: Profile, runtimes: Iterable[str], given: Mapping[str, str
     return found
 
 
-def unreachable(profile: Profile, *, timeout_s: float = _REACH_S) -> tuple[str, ...]:
+def unreachable(profile: Profile, *, box: bool = True, timeout_s: float = _REACH_S) -> tuple[str, ...]:
     """Which of the vendors' servers that the profile needs do not answer on port 443, within ``timeout_s``.
+
+    Args:
+        box: Whether machines are made, and their box's server is needed, too.
 
     A proxy (``https_proxy``) is what must answer where there is one: what it can reach only it knows.
     """
-    return _silent(profile.needs, timeout_s)
+    server = urlsplit(str(profile.box.get("url", ""))).hostname if box else None
+    return _silent((*([server] if server else ()), *profile.needs), timeout_s)
 
 
 def _silent(hosts: Iterable[str], timeout_s: float = _REACH_S) -> tuple[str, ...]:
@@ -225,14 +239,17 @@ def _silent(hosts: Iterable[str], timeout_s: float = _REACH_S) -> tuple[str, ...
     return tuple(host for host, answered in zip(asked, answers, strict=True) if not answered)
 
 
-def require_reachable(profile: Profile, runtimes: Iterable[str] = (), given: Mapping[str, str] | None = None) -> None:
+def require_reachable(
+    profile: Profile, runtimes: Iterable[str] = (), given: Mapping[str, str] | None = None, *, box: bool = True
+) -> None:
     """Raise HostUnfit, at once, naming what does not answer and what can be had without it.
 
     Args:
+        box: As for ``unreachable``.
         runtimes: Those that are wanted: what they are downloaded from must answer, too.
         given: What the user gave, a ``kata_archive`` that is at hand among it.
     """
-    silent = unreachable(profile)
+    silent = unreachable(profile, box=box)
     if not silent:
         _require_downloads(profile, downloads(profile, runtimes, given or {}))
         return
@@ -258,16 +275,6 @@ def _require_downloads(profile: Profile, servers: Mapping[str, str]) -> None:
         remedy="Leave that runtime out with --runtimes"
         + (", or bring Kata's archive along: --kata-archive FILE." if "kata" in cut_off else "."),
     )
-
-
-def first_reachable(preferred: Iterable[str]) -> Profile:
-    """The first of these profiles whose sources answer; HostUnfit when none does."""
-    candidates = [load(name) for name in preferred]
-    for profile in candidates:
-        if not unreachable(profile):
-            return profile
-    require_reachable(candidates[0])
-    return candidates[0]  # it came back between the two questions
 
 
 def _answers(host: str, timeout_s: float) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rtlab.artifacts import builds
-from rtlab.artifacts.builds import Obtained
+from rtlab.artifacts.builds import Build, Obtained
 from rtlab.artifacts.profile import Profile
-from rtlab.errors import CommandFailed, HostUnfit
+from rtlab.errors import CommandFailed, ConfigError, HostUnfit
 from rtlab.model import Event, Json, Notify
 
 ENGINE = "engine"
@@ -41,6 +41,15 @@ class Programs:
         """For people: ``moby v2.0.0-beta.24, runc v1.5.2``."""
         return ", ".join(builds.title(one.build) for one in self.builds)
 
+    @property
+    def origin(self) -> str:
+        """``built from modules``, ``as released`` …, for the whole."""
+        kinds = {builds.kind_of(one.build) for one in self.builds}
+        made = kinds & {"go-module", "crate"}
+        if made == kinds:
+            return "built from modules"
+        return "released, or built here from source" if made else "as released"
+
     def records(self) -> dict[str, Json]:
         """What a testbed keeps of them: build -> ``Obtained.record``."""
         return {one.build.name: one.record() for one in self.builds}
@@ -62,20 +71,53 @@ def obtain(wanted: Sequence[str], profile: Profile, notify: Notify) -> Programs:
     """
     names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds]
     pins = {name: [builds.pinned(build) for build in profile.builds[name]] for name in names}
-    missing = [pin for several in pins.values() for pin in several if not builds.ready(pin)]
-    if missing:
-        seconds = sum(getattr(pin, "seconds", 0.0) for pin in missing)
-        listed = ", ".join(builds.title(pin) for pin in missing)
-        message = f"building {listed}: about {max(seconds / 60, 1):.0f} min on two cores, once; the cache keeps them"
-        notify(Event(stage="builds", message=message))
+    _announce([pin for several in pins.values() for pin in several if not builds.ready(pin)], notify)
     obtained: dict[str, tuple[Obtained, ...]] = {}
     lacking: dict[str, str] = {}
     for name, several in pins.items():
         try:
             obtained[name] = tuple(builds.obtain(pin, notify) for pin in several)
-        except (HostUnfit, CommandFailed) as error:
+        except (HostUnfit, CommandFailed, ConfigError) as error:
             if name in NEEDED:
                 raise
-            lacking[name] = error.message.partition("\n")[0]
-            notify(Event(stage="builds", message=f"no {name}: {lacking[name]}", level="warning"))
+            why = error.message.partition("\n")[0]
+            others = _instead(name, profile, why, notify)
+            if others:
+                obtained[name] = others
+            else:
+                lacking[name] = why
+                notify(Event(stage="builds", message=f"no {name}: {why}", level="warning"))
     return Programs(of=obtained, lacking=lacking)
+
+
+def _instead(name: str, profile: Profile, why: str, notify: Notify) -> tuple[Obtained, ...]:
+    """The next best builds of a runtime; none when the profile knows none, or they cannot be had either."""
+    pins = [builds.pinned(build) for build in profile.instead.get(name, ())]
+    if not pins:
+        return ()
+    titles = ", ".join(map(builds.title, pins))
+    notify(Event(stage="builds", message=f"{titles} instead, built here: {why}", level="warning"))
+    try:
+        return tuple(builds.obtain(pin, notify) for pin in pins)
+    except (HostUnfit, CommandFailed):
+        return ()
+
+
+def released(profile: Profile) -> tuple[Build, ...]:
+    """Those of the profile's builds for engine and runC that a vendor serves ready-made."""
+    pins = (builds.pinned(build) for name in NEEDED for build in profile.builds.get(name, ()))
+    return tuple(pin for pin in pins if builds.kind_of(pin) == "release")
+
+
+def _announce(missing: Sequence[Build], notify: Notify) -> None:
+    """Say what will take time: compiling takes minutes."""
+    made = [pin for pin in missing if builds.kind_of(pin) in ("go-module", "crate")]
+    fetched = [pin for pin in missing if pin not in made]
+    if fetched:
+        notify(Event(stage="builds", message=f"fetching {', '.join(map(builds.title, fetched))}; the cache keeps them"))
+    if made:
+        seconds = sum(getattr(pin, "seconds", 0.0) for pin in made)
+        message = (
+            f"building {', '.join(map(builds.title, made))}: about {max(seconds / 60, 1):.0f} min on two cores, once"
+        )
+        notify(Event(stage="builds", message=f"{message}; the cache keeps them"))

@@ -10,6 +10,7 @@ from rtlab import config as configuration
 from rtlab.cli import console
 from rtlab.config import Config, TestbedSettings
 from rtlab.errors import UsageError
+from rtlab.model import Testbed
 from rtlab.state import StateFolder
 
 # Where the user works: state, campaigns and rtlab.toml are below the current folder.
@@ -45,10 +46,20 @@ def testbed(file: Path | None, **options: Any) -> TestbedSettings:
         options = {**options, "provider": "vagrant", "backend": options["provider"]}
     named_runtimes = bool(options.get("runtimes"))
     wanted = load(file, "testbed", options).testbed
-    decided, reason = choice.resolve(wanted, runtimes_named=named_runtimes)
+    decided, reason = choice.resolve(wanted, runtimes_named=named_runtimes, standing=_standing())
     if reason:
         console.say(reason)
     return decided
+
+
+def _standing() -> Testbed | None:
+    """The testbed of this folder, if there is one."""
+    from rtlab.errors import TestbedMissing
+
+    try:
+        return state_folder().testbed()
+    except TestbedMissing:
+        return None
 
 
 def percent(option: str, text: str) -> float:

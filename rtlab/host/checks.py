@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rtlab.config import TestbedSettings
+from rtlab.host import today
 from rtlab.host.facts import HostFacts
 from rtlab.units import GIB, MIB, format_bytes
 
@@ -130,7 +131,7 @@ def takes_modules(facts: HostFacts, settings: TestbedSettings) -> bool:
     """Whether the local provider takes today's engine, compiled from modules, or would if a compiler were installed."""
     if settings.engine == "system" or not facts.modules:
         return False
-    can = facts.modules == "built" or not facts.lacks_compiler
+    can = facts.modules in (today.RELEASED, today.BUILT) or not facts.lacks_compiler
     return can or settings.engine == "modules" or not facts.engine
 
 
@@ -315,12 +316,14 @@ class _Examiner:
     def _builds(self) -> Iterator[Check]:
         """Today's engine and runtimes, and what compiling them needs."""
         facts = self.facts
-        built = facts.modules == "built"
-        why = "what people run today is measured: engine and runtimes compiled from modules, below /opt/rtlab"
-        if facts.modules:
-            found = "in the cache" if built else "not built yet: about 8 minutes on two cores, once"
-        else:
-            found = facts.modules_refused or "cannot be built here"
+        compiled = facts.modules == today.REACHABLE
+        why = "what people run today is measured: engine and runtimes of rtlab's own, below /opt/rtlab"
+        told = {
+            today.RELEASED: "as their vendors release them",
+            today.BUILT: "in the cache",
+            today.REACHABLE: "not built yet: about 8 minutes on two cores, once",
+        }
+        found = told[facts.modules] if facts.modules else facts.modules_refused or "cannot be built here"
         yield self._check(
             "modules",
             "today's engine and runtimes",
@@ -330,7 +333,7 @@ class _Examiner:
             "Set GOPROXY to a module proxy that this machine can reach; else this machine's own are taken.",
             "local",
         )
-        if facts.modules and not built and facts.lacks_compiler:
+        if compiled and facts.lacks_compiler:
             yield self._check(
                 "compiler",
                 "compiler and libraries for runC",

@@ -19,7 +19,7 @@ from rtlab.host import checks, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
 from rtlab.host.facts import HostFacts
-from rtlab.model import Level
+from rtlab.model import Level, Testbed
 
 OFFLINE_PROFILE = "debian-12"
 # What people run today first; the last one needs no vendor's server.
@@ -168,11 +168,14 @@ def _archive_will_do(name: str, facts: HostFacts) -> bool:
 # --------------------------------------------------------------------------- for `rtlab up`
 
 
-def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple[TestbedSettings, str]:
+def resolve(
+    settings: TestbedSettings, *, runtimes_named: bool = False, standing: Testbed | None = None
+) -> tuple[TestbedSettings, str]:
     """Settings without any ``auto`` left, and what was chosen and why (empty when nothing had to be).
 
     Args:
         runtimes_named: The user named runtimes; otherwise the local provider takes those that can run here.
+        standing: The testbed that is there already: it keeps its profile, whichever servers answer today.
 
     Raises:
         HostUnfit: the choice cannot work here, with the commands that mend it.
@@ -197,6 +200,8 @@ def resolve(settings: TestbedSettings, *, runtimes_named: bool = False) -> tuple
         )
         if choice.provider == "local" and default_runtimes:
             reasons.append(f"Runtimes that can run here: {', '.join(settings.runtimes)}.")
+    if settings.profile == "auto" and standing is not None and standing.provider == settings.provider:
+        settings = dataclasses.replace(settings, profile=standing.profile)
     if settings.profile == "auto":
         if settings.provider == "local":
             name, reason = local_profile(facts or host.collect(Path.cwd(), cache.folder(".")), settings)
@@ -228,10 +233,12 @@ def refuse_unfit(choice: Choice, *, auto: bool) -> None:
 def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str]:
     """Today's engine and runtimes where they can be had, else this machine's own: the profile, and why."""
     if checks.takes_modules(facts, settings):
-        once = "" if facts.modules == "built" else "; the first time that takes about 8 minutes on two cores"
+        if facts.modules == today.RELEASED:
+            return today.RELEASES, f"Profile: {today.RELEASES} (engine and runtimes of today, as released)."
+        once = "" if facts.modules == today.BUILT else "; the first time that takes about 8 minutes on two cores"
         return today.PROFILE, (
             f"Profile: {today.PROFILE} (engine and runtimes of today, compiled here{once}), because "
-            "current's releases cannot be put on this machine yet."
+            f"{today.RELEASES} cannot be had here: {today.refusal(today.RELEASES) or 'it was not looked for'}."
         )
     if settings.engine == "system":
         return OFFLINE_PROFILE, "Engine and runtimes: this machine's own, as asked for (system)."
@@ -267,9 +274,8 @@ def choose_profile(provider: str, design: str = "crossover") -> tuple[str, str]:
 
 def _refusal(name: str) -> str:
     """Why that profile cannot be had here now; empty when it can."""
-    pins = profile.load(name)
-    silent = profile.unreachable(pins)
+    silent = profile.unreachable(profile.load(name))
     if silent:
         return f"needs {', '.join(silent)}, which cannot be reached"
-    why = today.refusal() if pins.builds else ""
+    why = today.refusal() if name == today.PROFILE else ""
     return f"cannot be built here: {why}" if why else ""

@@ -166,8 +166,9 @@ def changes(
         program in facts.programs and package not in installed
         for program, package in (("dockerd", "docker.io"), ("containerd", "containerd"))
     )
-    modules = bool(facts.modules and known["build"]) and not system
-    theirs = engine or modules  # then no engine of the distribution is put beside it
+    ours = bool(facts.modules and known["build"]) and not system
+    modules = ours and facts.modules != today.RELEASED
+    theirs = engine or ours  # then no engine of the distribution is put beside it
     wanted = [*known["required"], *([] if theirs else known["engine"]), *(known["build"] if modules else [])]
     left_alone: tuple[str, ...] = ()
     if known["engine"] and engine:

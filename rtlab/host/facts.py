@@ -92,7 +92,7 @@ class HostFacts:
         cgroups: ``v2``, ``hybrid``, ``v1`` or empty.
         programs: Name -> path, of PROGRAMS.
         runtimes: Versions by rtlab's names: runc, crun, gvisor, kata.
-        modules: Today's engine and runC: ``built``, ``reachable`` (they can be compiled), or empty;
+        modules: Today's engine and runC: ``released``, ``built``, ``reachable`` (they can be compiled), or empty;
             modules_refused says why not.
         lacks_compiler, lacks_rust: Why runC, or youki, cannot be compiled here; empty when it can.
         governor, turbo, ksm, clocksource, steal_percent, load: What disturbs measurements; None where unknown.

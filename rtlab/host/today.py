@@ -1,31 +1,67 @@
-"""Whether today's engine and runtimes (profile ``modules``) can be had here, found out without building them."""
+"""Whether today's engine and runtimes can be had here, found out without fetching or building them.
+
+Profile ``current`` has what vendors release, ``modules`` the same compiled here from Go modules and a crate.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 
-from rtlab.artifacts import builds, profile
+from rtlab.artifacts import builds, profile, programs
 from rtlab.artifacts.builds import Build, Crate, GoModule, compiler, crate
 from rtlab.errors import HostUnfit
 
 PROFILE = "modules"
+RELEASES = "current"
+# Answers of ``found`` with which nothing is compiled.
+RELEASED, BUILT, REACHABLE = "released", "built", "reachable"
 
 
 @cache
 def found() -> tuple[str, str]:
-    """``built`` (the cache has engine and runC), ``reachable`` (a module proxy answers), or empty and why."""
-    pins = _needed()
-    if all(builds.ready(pin) for pin in pins):
-        return "built", ""
-    asked = next(pin for pin in pins if isinstance(pin, GoModule) and not builds.ready(pin))
+    """Where engine and runC come from, or empty and why nowhere.
+
+    ``released`` (the cache has them, or their vendors' servers answer), ``built`` (the cache has them compiled),
+    ``reachable`` (a module proxy answers).
+    """
+    if not refusal(RELEASES):
+        return RELEASED, ""
+    if _built():
+        return BUILT, ""
+    silent = _silent_proxy()
+    return ("", silent) if silent else (REACHABLE, "")
+
+
+def profile_of(where: str) -> str:
+    """The profile for an answer of ``found``."""
+    return RELEASES if where == RELEASED else PROFILE
+
+
+def refusal(name: str = PROFILE) -> str:
+    """Why that profile's engine and runC cannot be had here now; empty when they can."""
+    if name == RELEASES:
+        pins = profile.load(RELEASES)
+        kept = all(builds.ready(pin) for pin in programs.released(pins))
+        silent = () if kept else _silent_servers()
+        return f"{', '.join(silent)} cannot be reached" if silent else ""
+    return "" if _built() else _silent_proxy() or lacks_compiler()
+
+
+def _built() -> bool:
+    return all(builds.ready(pin) for pin in _needed())
+
+
+@cache
+def _silent_servers() -> tuple[str, ...]:
+    return profile.unreachable(profile.load(RELEASES), box=False)
+
+
+@cache
+def _silent_proxy() -> str:
+    """Why no proxy serves the first module that is not built yet; empty when one does."""
+    asked = next(pin for pin in _needed() if isinstance(pin, GoModule) and not builds.ready(pin))
     silent = builds.unreachable(asked)
-    return ("", f"no Go module proxy serves {builds.title(asked)} here ({silent})") if silent else ("reachable", "")
-
-
-def refusal() -> str:
-    """Why today's engine and runC cannot be had here now; empty when they can."""
-    where, silent = found()
-    return silent or ("" if where == "built" else lacks_compiler())
+    return f"no Go module proxy serves {builds.title(asked)} here ({silent})" if silent else ""
 
 
 @cache
@@ -53,7 +89,7 @@ def lacks_rust() -> str:
 
 def forget() -> None:
     """Look again the next time: something was installed."""
-    for answer in (found, lacks_compiler, lacks_rust):
+    for answer in (found, _silent_servers, _silent_proxy, lacks_compiler, lacks_rust):
         answer.cache_clear()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic, plugins
-from rtlab.artifacts import images, profile, programs
+from rtlab.artifacts import builds, images, profile, programs
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
 from rtlab.artifacts.programs import Programs
@@ -93,7 +93,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         unavailable = {**testbed.details.get("unavailable_runtimes", {}), **brought.lacking}
         testbed = _with_runtimes(testbed, settings, unavailable)
         if brought.of:
-            told = {"taken": f"{brought.titles}: built from modules", "builds": brought.records()}
+            told = {"taken": f"{brought.titles}: {brought.origin}", "builds": brought.records()}
             testbed = replace(testbed, details={**testbed.details, **told})
         chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
         testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
@@ -155,8 +155,9 @@ def _apply_roles(
 def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
     if not _made_already(settings, state):
-        installs = settings.runtimes if plugins.provider(settings.provider).makes_machines else ()
-        profile.require_reachable(pins, installs, given)
+        makes = plugins.provider(settings.provider).makes_machines
+        if makes or not all(builds.ready(pin) for pin in programs.released(pins)):
+            profile.require_reachable(pins, settings.runtimes if makes else (), given, box=makes)
     missing = profile.missing_pins(pins, settings.runtimes, given)
     if missing:
         listed = "\n".join(f"  {pin.variable} for {pin.of}" for pin in missing)

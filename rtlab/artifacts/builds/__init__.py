@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rtlab.artifacts.builds import archive, crate, gomodule, keeping, reading, toolchain
 from rtlab.artifacts.builds.keeping import Obtained
-from rtlab.artifacts.builds.kinds import Build, Crate, Distribution, GoModule, Release, UserFile, title
+from rtlab.artifacts.builds.kinds import Build, Crate, Distribution, GoModule, Release, UserFile, kind_of, title
 from rtlab.errors import ConfigError, HostUnfit, UsageError
 from rtlab.model import Notify, ignore_events
 
@@ -25,6 +25,7 @@ __all__ = [
     "Obtained",
     "Release",
     "UserFile",
+    "kind_of",
     "names",
     "obtain",
     "pinned",
@@ -63,7 +64,9 @@ def ready(build: Build) -> bool:
             return keeping.kept(build, crate.made_with(build)) is not None
     except HostUnfit:
         return False
-    return isinstance(build, Distribution)
+    if isinstance(build, (Release, UserFile)):
+        return keeping.kept(build, {}) is not None
+    return True
 
 
 def unreachable(build: GoModule) -> str:
@@ -78,6 +81,11 @@ def _all_pinned() -> dict[str, Build]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{PINS}: {error}.", remedy="Install rtlab again: its pins are part of it.") from error
     return reading.builds(data["builds"], f"{PINS}: builds")
+
+
+def forget() -> None:
+    """Read the pins again the next time."""
+    _all_pinned.cache_clear()
 
 
 def names() -> tuple[str, ...]:

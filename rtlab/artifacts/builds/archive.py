@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rtlab.artifacts import download
@@ -35,6 +36,7 @@ def obtain(build: Release | UserFile, notify: Notify) -> Obtained:
 def _take(build: Release | UserFile, file: Path, programs: Path) -> None:
     """Copy the programs out; only plain files, only under the names that the pin gives them."""
     inside = {path: name for name, path in build.programs.items() if path}
+    folders = build.folders if isinstance(build, Release) else ()
     for name, path in build.programs.items():
         if not path:
             shutil.copyfile(file, programs / name)
@@ -43,12 +45,14 @@ def _take(build: Release | UserFile, file: Path, programs: Path) -> None:
     try:
         with tarfile.open(file) as archive:
             for member in archive:
-                name = inside.get(member.name.removeprefix("./"), "")
+                path = member.name.removeprefix("./")
+                name = inside.get(path, "") or (path if _lies_in(path, folders) and not member.isdir() else "")
                 if not name:
                     continue
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None:
                     raise Unsafe(f"{title(build)}: {member.name[:120]!r} in its archive is no plain file.")
+                (programs / name).parent.mkdir(parents=True, exist_ok=True)
                 with content, (programs / name).open("wb") as out:
                     shutil.copyfileobj(content, out, 1 << 20)
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -61,6 +65,12 @@ def _take(build: Release | UserFile, file: Path, programs: Path) -> None:
     missing = [path for path, name in inside.items() if not (programs / name).exists()]
     if missing:
         raise ConfigError(f"{title(build)}: its archive holds no {', '.join(missing)}.", remedy="Correct the paths.")
+
+
+def _lies_in(path: str, folders: Sequence[str]) -> bool:
+    """Whether a member's path is one below these folders, and leaves none of them."""
+    parts = path.split("/")
+    return not {"", ".", ".."} & set(parts) and any(path.startswith(f"{folder}/") for folder in folders)
 
 
 def installed(build: Distribution) -> Obtained:

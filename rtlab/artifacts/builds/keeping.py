@@ -132,9 +132,11 @@ def _seal(programs: Path, build: Build, made_with: Mapping[str, str]) -> None:
     """Everything that the folder must hold is on the disk, and described, before it gets its name."""
     digests = {}
     for name in build.programs:
-        file = programs / name
-        if not file.is_file() or file.is_symlink():
+        if not (programs / name).is_file() or (programs / name).is_symlink():
             raise StoreError(f"Building {title(build)} left no {name}.", remedy="See the log beside it in the cache.")
+    # A release's folders hold more programs than the pin names.
+    for file in sorted(path for path in programs.rglob("*") if not path.is_dir()):
+        name = str(file.relative_to(programs))
         file.chmod(0o755)
         digests[name] = digest_of(file)
         descriptor = os.open(file, os.O_RDONLY)
@@ -152,8 +154,8 @@ def _seal(programs: Path, build: Build, made_with: Mapping[str, str]) -> None:
 def _kept(folder: Path, build: Build, made_with: Mapping[str, str]) -> Obtained | None:
     """What the cache holds, if its bytes are what was made; None when it must be made (again)."""
     try:
-        digests = json.loads((folder / _DESCRIPTION).read_text())["sha256"]
-        for name in build.programs:
+        digests = dict(json.loads((folder / _DESCRIPTION).read_text())["sha256"])
+        for name in {**digests, **build.programs}:
             file = folder / name
             if file.is_symlink() or not os.access(file, os.X_OK) or digest_of(file) != digests[name]:
                 return None
@@ -161,7 +163,7 @@ def _kept(folder: Path, build: Build, made_with: Mapping[str, str]) -> Obtained 
         return None
     return Obtained(
         build=build,
-        programs={name: folder / name for name in build.programs},
-        sha256={name: digests[name] for name in build.programs},
+        programs={name: folder / name for name in digests},
+        sha256=digests,
         made_with=dict(made_with),
     )

@@ -82,6 +82,7 @@ class Release:
 
     Attributes:
         programs: Name -> path in the archive; an empty path: the file itself is the program.
+        folders: Folders of the archive whose plain files are programs, too, and keep their names.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Release:
     sha256: str
     programs: Mapping[str, str]
     label: str = ""
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,5 +143,6 @@ def kind_of(build: Build) -> str:
 
 def title(build: Build) -> str:
     """What people call it: ``runc v1.5.2``."""
-    shown = build.label or build.version
-    return f"{build.name} {shown}" if shown else f"{build.name} of the distribution"
+    # A vendor's release and what is compiled here stand side by side in the pins.
+    name, shown = build.name.removesuffix("-release"), build.label or build.version
+    return f"{name} {shown}" if shown else f"{name} of the distribution"

@@ -28,6 +28,7 @@ _FORMS: Mapping[str, tuple[str, str]] = {
     "ldflags": (r"[A-Za-z0-9_./=:+,@-]+", "one word for the linker, without spaces or quotes"),
     "dropped_replaces": (_MODULE, "a module's path"),
     "libraries": (r"lib[A-Za-z0-9_.+-]+", "the file name of a library, such as libseccomp.a"),
+    "folders": (rf"{_NAME}(/{_NAME})*", "a folder in the archive"),
     "packages": (r"[a-z0-9][a-z0-9.+-]+", "the name of a Debian package"),
 }
 # By kind: what a program's entry says.

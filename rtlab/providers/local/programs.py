@@ -82,7 +82,7 @@ def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: State
             put(file, folder / program, one.sha256[program])
     return Brought(
         folder=folder,
-        told=f"{obtained.titles}: built from modules, in {folder}",
+        told=f"{obtained.titles}: {obtained.origin}, in {folder}",
         records=obtained.records(),
         runtimes=obtained.runtimes,
         lacking=obtained.lacking,
@@ -93,6 +93,7 @@ def put(file: Path, target: Path, sha256: str) -> None:
     """A program of the cache in its place, whole or not at all, and with these bytes; nothing when it is there."""
     if target.is_file() and not target.is_symlink() and digest_of(target) == sha256:
         return
+    target.parent.mkdir(mode=0o700, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.new")
     unfinished.unlink(missing_ok=True)
     try:

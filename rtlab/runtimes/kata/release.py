@@ -14,8 +14,9 @@ from rtlab.errors import UsageError
 from rtlab.runtimes.kata.compatibility import version as numbers
 
 _DOWNLOADS = "https://github.com/kata-containers/{repository}/releases/download/{version}/{name}"
-# Upstream publishes no digests from 3.28 on. These are what Kubespray pins for the x86_64 archives (checksums.yml of
-# its master at 46dbdd39, and of its branches back to release-2.16); other public projects pin 3.32.0's, too.
+# Upstream publishes no digests from 3.28 on. Those up to 3.32.0 are what Kubespray pins for the x86_64 archives
+# (checksums.yml of its master at 46dbdd39, and of its branches back to release-2.16); others pin 3.32.0's, too. GitHub
+# names those of 4.2.0's files, and several projects pin them.
 KNOWN_SHA256 = {
     "1.12.1": "9b9c8e061dd77a4feb4ded8e5b175ad302edbd7b6be862fc39ee448631f160e4",
     "3.3.0": "72e29c7b3ee325e0049bf694bbb843ed07c3eb0a05d89c2b3a1635241e4bafe8",
@@ -28,6 +29,8 @@ KNOWN_SHA256 = {
     "3.30.0": "e65aa5e5bd9f4d59bcd12a8c44a00966406e7329511dd3f756026b6eedc8ad26",
     "3.31.0": "68c2786a0b97023f62f3eca02dc868b78a794e5469d4ddd6cc9e0bd4a7212b0b",
     "3.32.0": "1449ecea50bd91fa73a94648db195d18950fe869ba4b1f12d05f55f1fa7c1b01",
+    "4.2.0": "b828904fa3f1e49ddd7dc799c72cb1503cd1e772d354c3987c8d4189b2a623a8",
+    "4.2.0 go": "7dda31ca54b397cbf8165f620d6041872d3c45b7a77383ce0e86f76a06e103d0",
 }
 # From which release on; each row holds until the next one.
 _AMD64 = (3, 2)
@@ -52,6 +55,12 @@ def url(version: str, flavour: str = "go") -> str:
     return _DOWNLOADS.format(repository=repository, version=version, name=archive_name(version, flavour))
 
 
+def known_sha256(version: str, flavour: str = "go") -> str:
+    """Of the archive that ``archive_name`` names; empty where nobody vouches for one."""
+    apart = numbers(version) >= _SPLIT and flavour == "go"
+    return KNOWN_SHA256.get(f"{version} go" if apart else version, "")
+
+
 def chosen(pins: Profile, version: str, flavour: str) -> Profile:
     """The profile with another release of Kata, or flavour; its digest is then that one's, empty where none is known.
 
@@ -64,5 +73,5 @@ def chosen(pins: Profile, version: str, flavour: str) -> Profile:
         return pins
     changes = {"kata_version": version, "kata_flavour": flavour, "kata_url": url(version, flavour)}
     if changes["kata_url"] != have.get("kata_url"):
-        changes["kata_sha256"] = KNOWN_SHA256.get(version, "")
+        changes["kata_sha256"] = known_sha256(version, flavour)
     return replace(pins, role_variables={**have, **changes})
