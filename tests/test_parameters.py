@@ -1,4 +1,4 @@
-"""Settings, of rtlab.toml and of experiments: what is refused, in which words, and that the documents are the code's."""
+"""Settings of rtlab.toml and of experiments: what is refused, in which words, and that the documents are the code's."""
 
 from __future__ import annotations
 
