@@ -127,7 +127,7 @@ def _reboot(campaign: CampaignSettings, testbed: Testbed) -> RebootPolicy:
         return "trial" if campaign.design == "paper" else "block"
     if campaign.reboot != "never" and fixed:
         remedy = "Use `--reboot never`"
-        if testbed.provider == "static":
+        if plugins.provider(testbed.provider).reboots_if_allowed:
             remedy += ", or allow it: `rtlab up --allow-reboot`"
         raise UsageError(f"rtlab may not reboot {listed(fixed)}: --reboot {campaign.reboot}.", remedy=remedy + ".")
     return campaign.reboot

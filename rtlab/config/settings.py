@@ -127,6 +127,3 @@ class Config:
 
 
 SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": CampaignSettings}
-
-# The two kinds of Vagrant machine are asked for by their own names too: `--provider libvirt`.
-BACKENDS = ("libvirt", "virtualbox")

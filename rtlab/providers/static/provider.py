@@ -12,6 +12,7 @@ way than was asked for may be another machine.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,11 @@ class StaticProvider(Provider):
 
     name = "static"
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
+    reboots_if_allowed = True
+
+    def lacks(self, settings: TestbedSettings) -> Mapping[str, str]:
+        wanted = f"must be the path of an Ansible inventory for provider {self.name}"
+        return {} if settings.inventory else {"inventory": wanted}
 
     def check(self, settings: TestbedSettings) -> None:
         """An inventory is there, whose hosts rtlab can reach in the way it says, and nothing is to be installed."""
