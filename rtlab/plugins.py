@@ -1,7 +1,7 @@
-"""Finds the plug-ins: one folder or module each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
+"""Finds the plug-ins: one folder each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
 
-A module is a plug-in when it defines EXPERIMENT, RUNTIME or PROVIDER, a folder when its module ``experiment``,
-``runtime`` or ``provider`` does. Nothing has to be registered.
+A folder is one when it has a module ``experiment``, ``runtime`` or ``provider``, which defines EXPERIMENT, RUNTIME
+or PROVIDER. Nothing has to be registered.
 """
 
 from __future__ import annotations
@@ -27,13 +27,10 @@ def _all(kind: Kind) -> dict[str, Any]:
     package = importlib.import_module(f"rtlab.{kind}")
     found: dict[str, Any] = {}
     for module_info in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        name = f"rtlab.{kind}.{module_info.name}"
-        if module_info.ispkg and importlib.util.find_spec(f"{name}.{kind[:-1]}"):
-            name = f"{name}.{kind[:-1]}"
-        module = importlib.import_module(name)
-        plugin = getattr(module, _ATTRIBUTE[kind], None)
-        if plugin is None:
+        name = f"rtlab.{kind}.{module_info.name}.{kind[:-1]}"
+        if not module_info.ispkg or not importlib.util.find_spec(name):
             continue
+        plugin = getattr(importlib.import_module(name), _ATTRIBUTE[kind])
         if plugin.name in found:
             raise RuntimeError(f"two {kind} are called {plugin.name!r}")
         found[plugin.name] = plugin
@@ -63,6 +60,12 @@ def _load(kind: Kind, name: str) -> Any:
 def experiment(name: str) -> Experiment:
     """The experiment of that name; UsageError names the nearest one otherwise."""
     return cast(Experiment, _load("experiments", name))
+
+
+def simulation(name: str) -> Any | None:
+    """The module ``simulate`` in the experiment's folder (see ``rtlab.experiments.contract``); None without one."""
+    module = f"{type(experiment(name)).__module__.rpartition('.')[0]}.simulate"
+    return importlib.import_module(module) if importlib.util.find_spec(module) else None
 
 
 def experiment_of(name: str, parameters: Mapping[str, Json]) -> Experiment:

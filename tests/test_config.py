@@ -22,6 +22,7 @@ class Io:
     """An experiment with two parameters, as config sees one."""
 
     name, title, summary, order, metrics = "io", "Disk", "Writes and reads a file.", 2, ()
+    by_default = True
 
     def defaults(self, design: str) -> Mapping[str, Any]:
         return {"size_mb": 2048, "per_char": design == "paper"}

@@ -16,7 +16,7 @@ import pytest
 from rtlab import plugins
 from rtlab.errors import ParseError
 from rtlab.experiments.cpu import experiment as cpu
-from rtlab.experiments.parameters import PAGE_SHA256
+from rtlab.experiments.settings import PAGE_SHA256
 from rtlab.model import CampaignSpec, Machine, Observation, RawOutput
 from tests.conftest import make_record, make_spec, make_trial
 

@@ -25,7 +25,7 @@ from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.model import CampaignSpec, Event, Outcome, Testbed, Verdict, ignore_events
 from rtlab.providers.simulated import documents, simulation
 from rtlab.providers.simulated.provider import PROVIDER, built_in, read_scenario, scenario_text
-from rtlab.providers.simulated.scenario import BASELINE, Place, Scenario
+from rtlab.providers.simulated.scenario import Place, Scenario, truths
 from rtlab.state import StateFolder
 from rtlab.stats import Analysis, analyse
 from rtlab.store import Campaign
@@ -54,8 +54,8 @@ def test_each_built_in_scenario_is_right(name: str) -> None:
 
 
 def test_every_metric_of_every_experiment_has_a_truth() -> None:
-    for name in EXPERIMENTS:
-        assert set(BASELINE[name]) == {m.name for m in plugins.experiment(name).metrics}
+    for name in plugins.names("experiments"):
+        assert set(truths()[name]) == {m.name for m in plugins.experiment(name).metrics}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_step_drift_and_machine_slow_times_and_lower_rates() -> None:
 
 
 @pytest.mark.parametrize("design", ["default", "paper"])
-@pytest.mark.parametrize("name", EXPERIMENTS)
+@pytest.mark.parametrize("name", plugins.names("experiments"))
 def test_answers_are_what_the_experiments_parse(name: str, design: Any) -> None:
     """Without noise each parsed value is the scenario's, as exactly as the tool prints it."""
     from rtlab.connection import client as probe_client
@@ -156,7 +156,7 @@ def test_answers_are_what_the_experiments_parse(name: str, design: Any) -> None:
             continue
         # In the paper's design the start through the command line is the boot test itself.
         alias = design == "paper" and observation.metric == "cli_first_page_s"
-        truth = BASELINE[name]["first_page_s" if alias else observation.metric]
+        truth = truths()[name]["first_page_s" if alias else observation.metric]
         counted = name == "cpu" and plugins_paper(name, observation.metric)
         assert observation.value == pytest.approx(truth * (share if counted else 1.0), rel=2e-3), observation.metric
     assert {o.metric for o in found} | {"cold_first_page_s"} >= {
@@ -348,7 +348,8 @@ def test_a_wrong_scenario_is_refused_before_anything_is_made(tmp_path: Path) -> 
         PROVIDER.check(settings)
 
 
-def test_an_experiment_that_is_not_simulated_is_refused_by_name() -> None:
+def test_an_experiment_that_is_not_simulated_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "simulation", lambda name: None)
     scenario = read_scenario(*scenario_text(""))
     asked = {
         "verb": "trial",

@@ -12,7 +12,8 @@ import pytest
 
 from rtlab.errors import ConfigError
 from rtlab.model import Machine
-from rtlab.providers.static import machine_of, machines_of, read_inventory, short_names
+from rtlab.providers.static.hosts import machine_of, machines_of, short_names
+from rtlab.providers.static.inventory import read_inventory
 
 
 @pytest.fixture

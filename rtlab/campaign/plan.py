@@ -16,11 +16,9 @@ from dataclasses import replace
 from typing import Literal
 
 from rtlab import plugins
-from rtlab.model import CampaignSpec, Trial
+from rtlab.model import CampaignSpec, PlaceInBoot, Trial
 
 AA_BLOCKS = 4
-# memory first, because earlier trials leave caches; io last, because it fills them.
-FIRST, LAST = "memory", "io"
 
 
 def plan(
@@ -226,8 +224,10 @@ def _order(arms: int, baseline_first: bool, rng: random.Random) -> list[int]:
 
 
 def _ordered(experiments: Sequence[str], rng: random.Random | None) -> list[str]:
-    ordered = sorted(experiments, key=lambda name: plugins.experiment(name).order)
-    middle = [e for e in ordered if e not in (FIRST, LAST)]
+    """The experiments of one boot; those that declare no place at its ends are shuffled."""
+    places: dict[PlaceInBoot, list[str]] = {"first": [], "middle": [], "last": []}
+    for name in sorted(experiments, key=lambda name: plugins.experiment(name).order):
+        places[plugins.experiment(name).place].append(name)
     if rng is not None:
-        rng.shuffle(middle)
-    return [e for e in ordered if e == FIRST] + middle + [e for e in ordered if e == LAST]
+        rng.shuffle(places["middle"])
+    return [*places["first"], *places["middle"], *places["last"]]

@@ -8,7 +8,6 @@ from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load
 from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
-    BACKENDS,
     KATA_VERSION,
     MAX_RUNS,
     SECTIONS,
@@ -20,7 +19,6 @@ from rtlab.config.settings import (
 from rtlab.config.template import reference, template
 
 __all__ = [
-    "BACKENDS",
     "FILE_NAME",
     "KATA_VERSION",
     "MAX_FILE_BYTES",

@@ -14,7 +14,6 @@ from rtlab import plugins
 from rtlab.config import hypervisors
 from rtlab.config.setting import check, describe, listed, show
 from rtlab.config.settings import (
-    BACKENDS,
     KATA_VERSION,
     SECTIONS,
     VARIANT,
@@ -203,18 +202,10 @@ class _Reader:
             self._wrong(dotted, list(values), "must not name the same twice")
 
     def _testbed(self, testbed: TestbedSettings) -> TestbedSettings:
-        if testbed.provider in BACKENDS:
-            if testbed.backend not in ("auto", testbed.provider):
-                self._wrong("testbed.backend", testbed.backend, f"contradicts provider = {testbed.provider!r}")
-            testbed = dataclasses.replace(testbed, provider="vagrant", backend=testbed.provider)  # type: ignore[arg-type]
-        elif testbed.provider != "auto":
-            known = ("auto", *BACKENDS, *plugins.names("providers"))
-            if testbed.provider not in known:
-                self._unknown("testbed.provider", testbed.provider, known, "provider")
+        if testbed.provider != "auto":
+            testbed = self._provider(testbed)
         if not testbed.runtimes:
             self._wrong("testbed.runtimes", [], f"must name at least one of {listed(plugins.names('runtimes'))}")
-        if testbed.provider == "static" and not testbed.inventory:
-            self._wrong("testbed.inventory", "", "must be the path of an Ansible inventory for provider static")
         self._variants(testbed)
         if testbed.kata_version and not re.fullmatch(KATA_VERSION, testbed.kata_version):
             self._wrong("testbed.kata_version", testbed.kata_version, "must be a release, such as 3.32.0")
@@ -224,6 +215,25 @@ class _Reader:
                 self._wrong(f"testbed.{key}", digest, f"must be {digits} hexadecimal digits, lower case")
         if testbed.crun_url and not testbed.crun_url.startswith("https://"):
             self._wrong("testbed.crun_url", testbed.crun_url, "must be an https:// address")
+        return testbed
+
+    def _provider(self, testbed: TestbedSettings) -> TestbedSettings:
+        """The provider by its own name, with what another name of its stands for; told what it lacks."""
+        names = plugins.names("providers")
+        others = {other: name for name in names for other in plugins.provider(name).also_called}
+        called = testbed.provider
+        if called not in (*names, *others):
+            self._unknown("testbed.provider", called, ("auto", *others, *names), "provider")
+            return testbed
+        provider = plugins.provider(others.get(called, called))
+        meant = provider.also_called.get(called, {})
+        for key, value in meant.items():
+            given = getattr(testbed, key)
+            if given not in (getattr(TestbedSettings(), key), value):
+                self._wrong(f"testbed.{key}", given, f"contradicts provider = {called!r}")
+        testbed = dataclasses.replace(testbed, provider=provider.name, **meant)
+        for key, why in provider.lacks(testbed).items():
+            self._wrong(f"testbed.{key}", getattr(testbed, key), why)
         return testbed
 
     def _variants(self, testbed: TestbedSettings) -> None:

@@ -30,7 +30,9 @@ def campaign_spec(config: Config, testbed: Testbed, images: Mapping[str, str] | 
             remedy="Use `rtlab bench --design paper`, or make another testbed: "
             "`rtlab teardown`, then `rtlab up --design crossover`.",
         )
-    experiments = _known("experiments", campaign.experiments) or plugins.names("experiments")
+    experiments = _known("experiments", campaign.experiments) or tuple(
+        name for name in plugins.names("experiments") if plugins.experiment(name).by_default
+    )
     runtimes = _runtimes(config, testbed)
     parameters = {name: _parameters_of(name, config) for name in experiments}
     return CampaignSpec(
@@ -125,7 +127,7 @@ def _reboot(campaign: CampaignSettings, testbed: Testbed) -> RebootPolicy:
         return "trial" if campaign.design == "paper" else "block"
     if campaign.reboot != "never" and fixed:
         remedy = "Use `--reboot never`"
-        if testbed.provider == "static":
+        if plugins.provider(testbed.provider).reboots_if_allowed:
             remedy += ", or allow it: `rtlab up --allow-reboot`"
         raise UsageError(f"rtlab may not reboot {listed(fixed)}: --reboot {campaign.reboot}.", remedy=remedy + ".")
     return campaign.reboot

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
-
-from annotated_types import Interval
+from typing import Any, Literal
 
 from rtlab.config.setting import setting
 
@@ -35,12 +33,10 @@ class TestbedSettings:
         "auto", "libvirt machines: hardware virtualization, or emulation (tcg: no figure from it means anything)."
     )
     backend: Literal["auto", "libvirt", "virtualbox"] = setting("auto", "What runs Vagrant's machines.")
-    machines: Annotated[int, Interval(ge=1, le=32)] = setting(2, "Number of Vagrant machines.")
-    cpus: Annotated[int, Interval(ge=1, le=512)] = setting(4, "Virtual CPUs per machine; the paper's is 4.")
-    memory_mb: Annotated[int, Interval(ge=512, le=4_194_304)] = setting(
-        8192, "Memory per machine, MiB; the paper's is 8192."
-    )
-    disk_gb: Annotated[int, Interval(ge=4, le=16_384)] = setting(10, "Disk per machine, GB; the paper's is 10.")
+    machines: int = setting(2, "Number of Vagrant machines.", low=1, high=32)
+    cpus: int = setting(4, "Virtual CPUs per machine; the paper's is 4.", low=1, high=512)
+    memory_mb: int = setting(8192, "Memory per machine, MiB; the paper's is 8192.", low=512, high=4_194_304)
+    disk_gb: int = setting(10, "Disk per machine, GB; the paper's is 10.", low=4, high=16_384)
     disk_cache: Literal["none", "writeback", "writethrough"] = setting(
         "none", "The host's cache mode for the machines' disks: it changes every disk figure."
     )
@@ -81,33 +77,37 @@ class CampaignSettings:
 
     name: str = setting("campaign", "Part of the campaign's folder name: lower-case letters, digits and dashes.")
     design: Literal["default", "paper"] = setting("default", "paper repeats the study to the letter.")
-    runs: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = setting(
-        15, "Number of blocks: every runtime once in each. 15 is the paper's number, 16 balances the crossover."
+    runs: int = setting(
+        15,
+        "Number of blocks: every runtime once in each. 15 is the paper's number, 16 balances the crossover.",
+        low=1,
+        high=MAX_RUNS,
     )
-    experiments: tuple[str, ...] = setting((), "Empty: all.")
+    experiments: tuple[str, ...] = setting((), "Empty: the paper's five; others only when they are named.")
     runtimes: tuple[str, ...] = setting((), "Empty: all that the testbed has.")
     baseline: str = setting("runc", "The runtime that the others are compared with.")
     reboot: Literal["auto", "trial", "block", "never"] = setting(
         "auto", "When a machine is rebooted. auto: once per block and runtime where rtlab may reboot, else never."
     )
-    seed: Annotated[int, Interval(ge=0, le=2**63 - 1)] | None = setting(
-        None, "Of the random order; unset: drawn at random, and stored with the campaign."
+    seed: int | None = setting(
+        None, "Of the random order; unset: drawn at random, and stored with the campaign.", low=0, high=2**63 - 1
     )
-    until_percent: Annotated[float, Interval(gt=0, lt=100)] | None = setting(
-        None, "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent."
+    until_percent: float | None = setting(
+        None,
+        "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent.",
+        above=0,
+        below=100,
     )
-    max_blocks: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = setting(40, "Adaptive: stop after so many blocks.")
-    max_hours: Annotated[float, Interval(gt=0, le=10_000)] | None = setting(
-        None, "Adaptive: stop before the next block once the trials took so long, hours."
+    max_blocks: int = setting(40, "Adaptive: stop after so many blocks.", low=1, high=MAX_RUNS)
+    max_hours: float | None = setting(
+        None, "Adaptive: stop before the next block once the trials took so long, hours.", above=0, high=10_000
     )
     aa: bool = setting(False, "Add 4 blocks with the baseline in both arms: the noise floor.")
-    margin_percent: Annotated[float, Interval(gt=0, lt=100)] = setting(
-        5.0, "A difference smaller than this has no practical meaning."
-    )
+    margin_percent: float = setting(5.0, "A difference smaller than this has no practical meaning.", above=0, below=100)
     strict: bool = setting(False, "Refuse machines that differ beyond the runtime, instead of warning.")
-    trial_timeout_s: Annotated[float, Interval(gt=0, le=86_400)] = setting(1800.0, "Cap for one trial, seconds.")
-    ready_timeout_s: Annotated[float, Interval(gt=0, le=86_400)] = setting(
-        600.0, "Cap for a machine to become quiet, and to return from a reboot, seconds."
+    trial_timeout_s: float = setting(1800.0, "Cap for one trial, seconds.", above=0, high=86_400)
+    ready_timeout_s: float = setting(
+        600.0, "Cap for a machine to become quiet, and to return from a reboot, seconds.", above=0, high=86_400
     )
 
 
@@ -127,6 +127,3 @@ class Config:
 
 
 SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": CampaignSettings}
-
-# The two kinds of Vagrant machine are asked for by their own names too: `--provider libvirt`.
-BACKENDS = ("libvirt", "virtualbox")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from rtlab import plugins
-from rtlab.config.setting import describe
+from rtlab.config import setting
 from rtlab.config.settings import SECTIONS
 
 # For the template: a key without a default needs an example.
@@ -26,16 +24,17 @@ def _template_lines() -> Iterator[str]:
     for name, kind in SECTIONS.items():
         yield ""
         yield f"[{name}]"
+        values = setting.defaults(kind)
         for item in dataclasses.fields(kind):
             yield f"# {item.metadata['about']}"
-            allowed = describe(kind, item.name)
+            allowed = setting.describe(kind, item.name)
             if allowed.startswith(("one of", "a whole number", "a number")):
                 yield f"# Allowed: {allowed}."
-            if isinstance(_default(item), Mapping):
+            if isinstance(values[item.name], Mapping):
                 example = f"{item.name}.small = {_EXAMPLES[item.name]}"
                 yield f"# Not set by default; after all other keys of this section: {example}"
             elif item.default is not None:
-                yield f"#{item.name} = {_toml(item.default)}"
+                yield f"#{item.name} = {setting.toml(item.default)}"
             else:
                 yield f"# Not set by default: {item.name} = {_EXAMPLES[item.name]}"
             yield ""
@@ -45,28 +44,10 @@ def _template_lines() -> Iterator[str]:
         yield f"# {experiment.summary}"
         yield f"[experiments.{name}]"
         for key, value in experiment.defaults("default").items():
-            yield f"#{key} = {_toml(value)}" if value is not None else f"# Not set by default: {key}"
+            yield f"#{key} = {setting.toml(value)}" if value is not None else f"# Not set by default: {key}"
         yield ""
-
-
-def _default(item: dataclasses.Field[Any]) -> Any:
-    return item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
 def reference(section: str) -> str:
     """A section's keys as a Markdown table, for docs/configuration.md."""
-    kind = SECTIONS[section]
-    lines = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
-    for item in dataclasses.fields(kind):
-        default = "not set" if _default(item) in (None, {}) else f"`{_toml(_default(item))}`"
-        lines.append(f"| `{item.name}` | {default} | {describe(kind, item.name)} | {item.metadata['about']} |")
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    """A value as TOML; JSON's texts, numbers and booleans are TOML's."""
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)
+    return setting.table(SECTIONS[section])

@@ -19,7 +19,17 @@ from rtlab.model.machines import (
     Testbed,
     ignore_events,
 )
-from rtlab.model.observations import Experiment, Metric, Observation, Outcome, RawOutput, Record
+from rtlab.model.observations import (
+    Curves,
+    Experiment,
+    Meters,
+    Metric,
+    Observation,
+    Outcome,
+    PlaceInBoot,
+    RawOutput,
+    Record,
+)
 
 __all__ = [
     "FEWEST_BLOCKS",
@@ -27,6 +37,7 @@ __all__ = [
     "Caveat",
     "CommandResult",
     "Comparison",
+    "Curves",
     "Design",
     "Estimate",
     "Event",
@@ -34,10 +45,12 @@ __all__ = [
     "Json",
     "Level",
     "Machine",
+    "Meters",
     "Metric",
     "Notify",
     "Observation",
     "Outcome",
+    "PlaceInBoot",
     "RawOutput",
     "RebootPolicy",
     "Record",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rtlab.model.campaign import CampaignSpec, Design, Trial
 from rtlab.model.machines import Json, Machine, Runtime
@@ -117,17 +117,72 @@ class Observation:
     index: int = 0
 
 
+# Within one boot: before all others, because earlier trials leave caches; shuffled anew in every block; or after them.
+PlaceInBoot = Literal["first", "middle", "last"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """A plot over every single value of an experiment: the share of them that had come by then.
+
+    Attributes:
+        title: Its first sentence, without the full stop.
+        axis: Of the values, with their unit.
+        what: What is counted, in the plural.
+        metrics: Name -> whether its curve is drawn apart, as the first of each trial.
+    """
+
+    title: str
+    axis: str
+    what: str
+    metrics: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meters:
+    """Several meters of the same quantity, which the report holds against each other.
+
+    Attributes:
+        what: The quantity, in words.
+        unit: In which its values are shown.
+        table: The paper's table under which it is told that they agree.
+        titles: Of the meters, the first being the one that estimates are by.
+        metrics: Without ``read`` each meter's metric; with it, the metrics that the first meter gives.
+        read: The meters' readings of one trial, from the probe's document; none where it has none.
+    """
+
+    what: str
+    unit: str
+    table: str
+    titles: tuple[str, ...]
+    metrics: tuple[str, ...]
+    read: Callable[[Mapping[str, Json]], list[tuple[float, ...]]] | None = None
+
+
 class Experiment(Protocol):
-    """One experiment: one file in ``rtlab.experiments`` with a module-level ``EXPERIMENT``."""
+    """One experiment: a folder in ``rtlab.experiments`` whose ``experiment.py`` has a module-level ``EXPERIMENT``.
+
+    Attributes:
+        order: In tables and lists.
+        place: Within one boot.
+        by_default: Whether a campaign runs it that names no experiments.
+        settings: A frozen dataclass of ``rtlab.config.setting.setting``.
+        curves, meters: What the report shows beyond metrics; None where there is nothing.
+    """
 
     name: str
     title: str
     summary: str
-    order: int  # within one boot: memory first, io last
+    order: int
+    place: PlaceInBoot
+    by_default: bool
     metrics: tuple[Metric, ...]
+    settings: type[Any]
+    curves: Curves | None
+    meters: Meters | None
 
     def defaults(self, design: Design) -> Mapping[str, Json]:
-        """All parameters with their default values (the only place where they are written)."""
+        """All parameters with their default values."""
 
     def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
         """What is wrong with these parameters, each naming its key and what is allowed."""

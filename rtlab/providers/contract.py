@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Protocol
 
 from rtlab.artifacts.profile import Profile
@@ -55,16 +57,25 @@ class Provider(Protocol):
         makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
             measures that the settings ask for; elsewhere they are what they are.
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
+        also_called: Other names by which the setting ``provider`` asks for it, with the settings that go with each.
+        reboots_if_allowed: The machines are others', and are rebooted only with the setting ``allow_reboot``.
     """
 
     name: str
     summary: str
     makes_machines: bool = False
     is_simulated: bool = False
+    also_called: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+    reboots_if_allowed: bool = False
 
     def open(self, testbed: Testbed, state: StateFolder) -> Machines:
         """The machines of a testbed that ``up`` made, to work with."""
         return _Opened(self, testbed, state)
+
+    def lacks(self, settings: TestbedSettings) -> Mapping[str, str]:
+        """Setting -> what it must be: those without which this provider cannot work, told with the configuration's
+        other problems. It looks at nothing but the settings."""
+        return {}
 
     def check(self, settings: TestbedSettings) -> None:
         """Refuse settings that cannot work, before anything is made: UsageError or HostUnfit; else nothing."""

@@ -23,7 +23,7 @@ from rtlab.campaign import choosing, session
 from rtlab.config import TestbedSettings
 from rtlab.errors import MachineUnreachable
 from rtlab.model import Outcome, Testbed, ignore_events
-from rtlab.providers.static import PROVIDER
+from rtlab.providers.static.provider import PROVIDER
 from rtlab.state import StateFolder
 from rtlab.store import Campaign
 from tests.local.test_ssh import Sshd, _session_of, inventory

@@ -22,7 +22,8 @@ from rtlab.connection.rebooting import boot_id
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import ConfigError, MachineUnreachable, Unsafe, UsageError
 from rtlab.model import Event, Machine, ignore_events
-from rtlab.providers.static import PROVIDER, read_inventory
+from rtlab.providers.static.inventory import read_inventory
+from rtlab.providers.static.provider import PROVIDER
 from rtlab.state import StateFolder
 
 pytestmark = [

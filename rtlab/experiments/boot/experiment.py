@@ -11,30 +11,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rtlab.config.setting import setting
 from rtlab.errors import ParseError
+from rtlab.experiments.contract import Declared
 from rtlab.experiments.counters import section
-from rtlab.experiments.parameters import LIMITS, PAGE, Parameter, Parameters
+from rtlab.experiments.settings import Limited, Page
 from rtlab.model import (
-    CampaignSpec,
-    Design,
+    Curves,
     Json,
-    Machine,
     Metric,
     Observation,
     RawOutput,
-    Runtime,
-    Trial,
 )
 
-_PARAMETERS = Parameters(
-    (
-        *PAGE,
-        *LIMITS,
-        Parameter(key="starts", default=5, paper=0, minimum=0, maximum=1000, about="starts through the socket"),
-        Parameter(key="cli_starts", default=2, paper=15, minimum=0, maximum=1000, about="starts by docker run -d"),
-        Parameter(key="null_starts", default=5, minimum=0, maximum=1000, about="rounds of the null driver"),
-    )
-)
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Limited, Page):
+    """See ``rtlab.config.setting``."""
+
+    starts: int = setting(5, "starts through the socket", paper=0, low=0, high=1000)
+    cli_starts: int = setting(2, "starts by docker run -d", paper=15, low=0, high=1000)
+    null_starts: int = setting(5, "rounds of the null driver", low=0, high=1000)
+
+
 _NS = 1e-9
 # Metric -> (list of starts, phase), both as the probe names them.
 _SOURCES = {
@@ -52,14 +51,24 @@ _SOURCES = {
 _COUNTS = {"socket": "starts", "cli": "cli_starts", "null": "null_starts"}
 
 
+_CURVES = Curves(
+    title="Start times of all containers: the share that served its page by then",
+    axis="time until the first page (s)",
+    what="starts",
+    metrics={"first_page_s": False, "cold_first_page_s": True},
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(Declared):
     """See the module; the Protocol is ``rtlab.model.Experiment``."""
 
     name: str = "boot"
     title: str = "Container boot"
     summary: str = "Time from the request until the container's page is served."
     order: int = 2
+    settings: type[Settings] = Settings
+    curves: Curves = _CURVES
     metrics: tuple[Metric, ...] = (
         Metric(
             name="first_page_s",
@@ -79,25 +88,15 @@ class Boot:
         Metric(name="null_s", title="the harness's own calls", unit="s", better="lower"),
     )
 
-    def defaults(self, design: Design) -> Mapping[str, Json]:
-        return _PARAMETERS.defaults(design)
-
-    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
-        problems = _PARAMETERS.problems(parameters)
-        if not problems and parameters.get("starts", 5) == 1:
+    def contradictions(self, settings: Settings) -> tuple[str, ...]:
+        if settings.starts == 1:
             return ("starts = 1: the first start of a trial is cold and counted apart; use 2 or more, or 0",)
-        if not problems and not parameters.get("starts", 5) and not parameters.get("cli_starts", 2):
+        if not settings.starts and not settings.cli_starts:
             return ("starts = 0 and cli_starts = 0: nothing would be measured; set one of them",)
-        return problems
-
-    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
-        return 64 * 1024 * 1024
+        return ()
 
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
         return 2.5 * float(parameters["starts"] + parameters["cli_starts"])
-
-    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
-        return dict(spec.parameters[self.name])
 
     def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
         found: list[Observation] = []

@@ -13,14 +13,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from rtlab.config.setting import again, setting
 from rtlab.errors import ParseError
 from rtlab.experiments import counters
-from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
+from rtlab.experiments.contract import Declared
+from rtlab.experiments.settings import Limited, Window
 from rtlab.model import (
     CampaignSpec,
-    Design,
     Json,
     Machine,
+    Meters,
     Metric,
     Observation,
     RawOutput,
@@ -29,33 +31,26 @@ from rtlab.model import (
 )
 from rtlab.units import MIB
 
-_CPUS, _MEMORY = LIMITS
-_PARAMETERS = Parameters(
-    (
-        *WINDOW,
-        # Equal for every runtime (measurement.md §2): Kata's guest has one CPU otherwise, the others have all of them.
-        replace(_CPUS, default=1.0, paper=0.0),
-        replace(_MEMORY, default=512, paper=0),
-        Parameter(
-            key="compute_units",
-            default=4,
-            paper=0,
-            minimum=0,
-            maximum=10000,
-            about="unit of computing: how often one process factors one number (about half a second each)",
-        ),
-        Parameter(
-            key="work_mb",
-            default=512,
-            paper=0,
-            minimum=0,
-            maximum=1 << 20,
-            about="unit of the pipe: MiB of zeros hashed",
-        ),
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Limited, Window):
+    """See ``rtlab.config.setting``."""
+
+    # Equal for every runtime (measurement.md §2): Kata's guest has one CPU otherwise, the others have all of them.
+    limit_cpus: float = again(Limited, "limit_cpus", 1.0, paper=0.0)
+    limit_memory_mb: int = again(Limited, "limit_memory_mb", 512, paper=0)
+    compute_units: int = setting(
+        4,
+        "unit of computing: how often one process factors one number (about half a second each)",
+        paper=0,
+        low=0,
+        high=10000,
     )
-)
+    work_mb: int = setting(512, "unit of the pipe: MiB of zeros hashed", paper=0, low=0, high=1 << 20)
+
+
 # Two primes near 2^48: factored by Pollard's rho in 128-bit arithmetic, without memory and without system calls.
-_KEPT = 4000  # so many characters of its output the probe keeps
+KEPT = 4000  # so many characters of its output the probe keeps
 NUMBER, FACTORS = 118842243771410157926686392677, (281474976710677, 422212465066001)
 TICK_S = 0.01  # /proc/PID/stat counts in ticks of 1/100 s
 _PIPE = Metric(
@@ -65,17 +60,46 @@ _PIPE = Metric(
     better="lower",
     resolution=TICK_S,
 )
-_TIMES = ("user", "nice", "system", "idle", "iowait")
+TIMES = ("user", "nice", "system", "idle", "iowait")
+
+
+def by_cgroup(probe: Mapping[str, Json]) -> list[tuple[float, ...]]:
+    """One pair (CPU-seconds over everything, by the cgroup alone) for the unit of work; none where the probe recorded
+    none."""
+    measured = probe.get("measured")
+    work = measured.get("compute", measured.get("work")) if isinstance(measured, Mapping) else None
+    if not isinstance(work, Mapping):
+        return []
+    begin, end = (work.get(key) for key in ("begin", "end"))
+    if not isinstance(begin, Mapping) or not isinstance(end, Mapping):
+        return []
+    try:
+        whole = counters.number(work, "cpu_s")
+        return [(whole, counters.number(end, "cgroup_s") - counters.number(begin, "cgroup_s"))]
+    except ParseError:
+        return []
+
+
+_METERS = Meters(
+    what="CPU time for the unit of work",
+    unit="s",
+    table="III",
+    titles=("everything that the container needs", "its cgroup alone"),
+    metrics=("compute_cpu_s", "work_cpu_s"),
+    read=by_cgroup,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Cpu:
+class Cpu(Declared):
     """See the module; the Protocol is ``rtlab.model.Experiment``."""
 
     name: str = "cpu"
     title: str = "CPU"
     summary: str = "System-wide CPU times, and CPU-seconds for computing in one process and for a pipe."
     order: int = 3
+    settings: type[Settings] = Settings
+    meters: Meters = _METERS
     metrics: tuple[Metric, ...] = (
         Metric(
             name="compute_cpu_s",
@@ -101,18 +125,9 @@ class Cpu:
                 positive=False,
                 resolution=TICK_S,
             )
-            for name in _TIMES
+            for name in TIMES
         ),
     )
-
-    def defaults(self, design: Design) -> Mapping[str, Json]:
-        return _PARAMETERS.defaults(design)
-
-    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
-        return _PARAMETERS.problems(parameters)
-
-    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
-        return 64 * MIB
 
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
         work = 4.0 + 0.006 * float(parameters["work_mb"]) + 0.6 * float(parameters.get("compute_units", 0))
@@ -160,7 +175,7 @@ class Cpu:
 def check_factors(printed: Json, units: int) -> None:
     """ParseError when `factor` did not print the number's factors ``units`` times: the work was not done whole."""
     wanted = f"{NUMBER}: {FACTORS[0]} {FACTORS[1]}\n" * units
-    if printed != wanted[-_KEPT:]:
+    if printed != wanted[-KEPT:]:
         raise ParseError("The unit of computing did not print the factors it was to find.", line=str(printed)[-80:])
 
 

@@ -10,76 +10,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rtlab.config.setting import setting
 from rtlab.errors import ParseError
 from rtlab.experiments import counters
 from rtlab.experiments.calibration import FIRST_MB, FIRST_SEEKS, Reading, Step
+from rtlab.experiments.contract import Declared
 from rtlab.experiments.io import bonnie
 from rtlab.experiments.io.bonnie import Rate
-from rtlab.experiments.parameters import LIMITS, Parameter, Parameters
+from rtlab.experiments.settings import Limited
 from rtlab.model import (
     CampaignSpec,
-    Design,
     Json,
     Machine,
     Metric,
     Observation,
+    PlaceInBoot,
     RawOutput,
     Runtime,
     Trial,
 )
 from rtlab.units import MIB
 
-_PARAMETERS = Parameters(
-    (
-        *LIMITS,
-        Parameter(
-            key="size_mb",
-            default=0,
-            paper=2048,
-            minimum=0,
-            maximum=1 << 20,
-            about="Bonnie++ -s: file size, MiB, at least 16; 0: chosen before the first block (calibration)",
-        ),
-        Parameter(
-            key="seek_count",
-            default=0,
-            paper=FIRST_SEEKS,
-            minimum=0,
-            maximum=1 << 24,
-            about="number of random seeks; 0: chosen with the size, or Bonnie++'s own 8192 where a size is set",
-        ),
-        Parameter(
-            key="longest_s",
-            default=120.0,
-            minimum=5,
-            maximum=3600,
-            about="calibration: no trial of any runtime shall take longer",
-        ),
-        Parameter(key="calibrated", default="", about="written by `bench`: why size and seeks were chosen"),
-        Parameter(
-            key="ram_mb",
-            default=0,
-            minimum=0,
-            maximum=1 << 20,
-            about="Bonnie++ -r: at most half of size_mb; 0: half of it",
-        ),
-        Parameter(
-            key="skip_per_character", default=True, paper=False, about="Bonnie++ -f: leave out the per-character tests"
-        ),
-        Parameter(key="folder", default="/tmp", about="Bonnie++ -d: folder in the container"),
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Limited):
+    """See ``rtlab.config.setting``."""
+
+    size_mb: int = setting(
+        0,
+        "Bonnie++ -s: file size, MiB, at least 16; 0: chosen before the first block (calibration)",
+        paper=2048,
+        low=0,
+        high=1 << 20,
     )
-)
+    seek_count: int = setting(
+        0,
+        "number of random seeks; 0: chosen with the size, or Bonnie++'s own 8192 where a size is set",
+        paper=FIRST_SEEKS,
+        low=0,
+        high=1 << 24,
+    )
+    longest_s: float = setting(120.0, "calibration: no trial of any runtime shall take longer", low=5, high=3600)
+    calibrated: str = setting("", "written by `bench`: why size and seeks were chosen")
+    ram_mb: int = setting(0, "Bonnie++ -r: at most half of size_mb; 0: half of it", low=0, high=1 << 20)
+    skip_per_character: bool = setting(True, "Bonnie++ -f: leave out the per-character tests", paper=False)
+    folder: str = setting("/tmp", "Bonnie++ -d: folder in the container")
+
+
 _PAPER_MB = 2048
 
 
 @dataclass(frozen=True, slots=True)
-class Io:
+class Io(Declared):
     """See the module; the Protocol is ``rtlab.model.Experiment``."""
 
     name: str = "io"
     title: str = "Block I/O"
     summary: str = "Bonnie++: sequential block output and input, random seeks."
     order: int = 9
+    place: PlaceInBoot = "last"  # it fills the caches
+    settings: type[Settings] = Settings
     metrics: tuple[Metric, ...] = (
         Metric(
             name="put_block_bytes_per_s",
@@ -117,23 +107,17 @@ class Io:
         Metric(name="seeks_per_s", title="random seeks", unit="1/s", better="higher", paper=("II", "random_seeks")),
     )
 
-    def defaults(self, design: Design) -> Mapping[str, Json]:
-        return _PARAMETERS.defaults(design)
-
-    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
-        found = list(_PARAMETERS.problems(parameters))
-        if not found:
-            merged = {**self.defaults("default"), **parameters}
-            if 0 < merged["size_mb"] < 16:
-                found.append(f"size_mb = {merged['size_mb']}: 0, or at least 16 is allowed")
-            if 2 * merged["ram_mb"] > merged["size_mb"]:
-                found.append(
-                    f"ram_mb = {merged['ram_mb']}: Bonnie++ wants a file of at least twice that; "
-                    f"at most {merged['size_mb'] // 2} is allowed with size_mb = {merged['size_mb']}"
-                )
-            folder = merged["folder"]
-            if not folder.startswith("/") or any(c in folder for c in "\0\n"):
-                found.append(f"folder = {folder!r}: an absolute path in the container is allowed")
+    def contradictions(self, settings: Settings) -> tuple[str, ...]:
+        found = []
+        if 0 < settings.size_mb < 16:
+            found.append(f"size_mb = {settings.size_mb}: 0, or at least 16 is allowed")
+        if 2 * settings.ram_mb > settings.size_mb:
+            found.append(
+                f"ram_mb = {settings.ram_mb}: Bonnie++ wants a file of at least twice that; "
+                f"at most {settings.size_mb // 2} is allowed with size_mb = {settings.size_mb}"
+            )
+        if not settings.folder.startswith("/") or any(c in settings.folder for c in "\0\n"):
+            found.append(f"folder = {settings.folder!r}: an absolute path in the container is allowed")
         return tuple(found)
 
     def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:

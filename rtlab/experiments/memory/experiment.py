@@ -11,51 +11,58 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rtlab.config.setting import setting
 from rtlab.errors import ParseError
 from rtlab.experiments import counters
-from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
+from rtlab.experiments.contract import Declared
+from rtlab.experiments.settings import Limited, Window
 from rtlab.model import (
-    CampaignSpec,
-    Design,
     Json,
-    Machine,
+    Meters,
     Metric,
     Observation,
+    PlaceInBoot,
     RawOutput,
-    Runtime,
-    Trial,
 )
 from rtlab.units import MIB
 
-_PARAMETERS = Parameters(
-    (
-        *WINDOW,
-        *LIMITS,
-        Parameter(
-            key="containers",
-            default=[1, 2, 5, 10, 20],
-            paper=[],
-            minimum=1,
-            maximum=500,
-            about="numbers of idle containers at which memory is read",
-        ),
-        Parameter(key="settle_s", default=1.0, minimum=0, maximum=600, about="pause before each such reading"),
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Limited, Window):
+    """See ``rtlab.config.setting``."""
+
+    containers: tuple[int, ...] = setting(
+        (1, 2, 5, 10, 20), "numbers of idle containers at which memory is read", paper=(), low=1, high=500
     )
-)
+    settle_s: float = setting(1.0, "pause before each such reading", low=0, high=600)
+
+
 _METERS = {"container_pss_bytes": "pss_bytes", "container_cgroup_bytes": "cgroup_bytes"}
 _FALL = "available_fall_bytes"
 # The three meters should agree within this share (measurement.md §2).
 AGREEMENT = 0.10
 
 
+_AGAINST_EACH_OTHER = Meters(
+    what="memory per idle container",
+    unit="MiB",
+    table="IV",
+    titles=("PSS", "its cgroup", "the fall of MemAvailable"),
+    metrics=("container_pss_bytes", "container_cgroup_bytes", "container_available_bytes"),
+)
+
+
 @dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(Declared):
     """See the module; the Protocol is ``rtlab.model.Experiment``."""
 
     name: str = "memory"
     title: str = "Memory"
     summary: str = "System-wide memory, and memory per idle container by three meters."
     order: int = 1
+    place: PlaceInBoot = "first"  # earlier trials leave caches
+    settings: type[Settings] = Settings
+    meters: Meters = _AGAINST_EACH_OTHER
     metrics: tuple[Metric, ...] = (
         Metric(
             name="container_pss_bytes",
@@ -91,26 +98,16 @@ class Memory:
         ),
     )
 
-    def defaults(self, design: Design) -> Mapping[str, Json]:
-        return _PARAMETERS.defaults(design)
-
-    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
-        found = list(_PARAMETERS.problems(parameters))
-        steps = parameters.get("containers", [1, 2])
-        if not found and (any(not isinstance(n, int) for n in steps) or len(set(steps)) == 1):
-            found.append(f"containers = {list(steps)!r}: at least two different whole numbers are allowed, or none")
-        return tuple(found)
-
-    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
-        return 64 * MIB
+    def contradictions(self, settings: Settings) -> tuple[str, ...]:
+        steps = list(settings.containers)
+        if len(set(steps)) == 1:
+            return (f"containers = {steps!r}: at least two different whole numbers are allowed, or none",)
+        return ()
 
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
         steps = parameters["containers"]
         density = 0.7 * max(steps, default=0) + len(steps) * float(parameters["settle_s"])
         return float(parameters["uptime_s"] or parameters["window_s"]) + 4.0 + density
-
-    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
-        return dict(spec.parameters[self.name])
 
     def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
         steps = counters.section(raw.probe, "measured", "density", "steps")

@@ -14,57 +14,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from rtlab.config.setting import setting
 from rtlab.errors import ParseError
 from rtlab.experiments import counters
-from rtlab.experiments.parameters import LIMITS, WINDOW, Parameter, Parameters
+from rtlab.experiments.contract import Declared
+from rtlab.experiments.settings import Limited, Window
 from rtlab.model import (
-    CampaignSpec,
-    Design,
     Json,
-    Machine,
     Metric,
     Observation,
     RawOutput,
-    Runtime,
-    Trial,
 )
 from rtlab.units import MIB
 
-_PARAMETERS = Parameters(
-    (
-        *WINDOW,
-        *LIMITS,
-        Parameter(key="url", default="", about="the page to fetch; empty: the local mirror"),
-        Parameter(
-            key="page_bytes",
-            default=1_200_000,
-            minimum=1,
-            maximum=1 << 30,
-            about="size of the mirror's page: about what the paper's counters received",
-        ),
-        Parameter(
-            key="requests",
-            default=200,
-            paper=0,
-            minimum=0,
-            maximum=100_000,
-            about="small requests, in a row",
-        ),
-        Parameter(
-            key="big_bytes", default=64 * MIB, paper=0, minimum=0, maximum=1 << 34, about="size of the one transfer"
-        ),
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Limited, Window):
+    """See ``rtlab.config.setting``."""
+
+    url: str = setting("", "the page to fetch; empty: the local mirror")
+    page_bytes: int = setting(
+        1_200_000, "size of the mirror's page: about what the paper's counters received", low=1, high=1 << 30
     )
-)
+    requests: int = setting(200, "small requests, in a row", paper=0, low=0, high=100_000)
+    big_bytes: int = setting(64 * MIB, "size of the one transfer", paper=0, low=0, high=1 << 34)
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class Network(Declared):
     """See the module; the Protocol is ``rtlab.model.Experiment``."""
 
     name: str = "network"
     title: str = "Network"
     summary: str = "System-wide network counters around one page; request time and transfer rate to a native peer."
     order: int = 4
+    settings: type[Settings] = Settings
     metrics: tuple[Metric, ...] = (
         Metric(
             name="request_s",
@@ -91,26 +75,17 @@ class Network:
         ),
     )
 
-    def defaults(self, design: Design) -> Mapping[str, Json]:
-        return _PARAMETERS.defaults(design)
-
-    def problems(self, parameters: Mapping[str, Json]) -> tuple[str, ...]:
-        found = list(_PARAMETERS.problems(parameters))
-        url = parameters.get("url", "")
-        if not found and url and (not url.startswith(("http://", "https://")) or any(c in url for c in '"\\\n\r ')):
+    def contradictions(self, settings: Settings) -> tuple[str, ...]:
+        found = []
+        url = settings.url
+        if url and (not url.startswith(("http://", "https://")) or any(c in url for c in '"\\\n\r ')):
             found.append(f"url = {url!r}: an http:// or https:// address is allowed, or nothing")
-        if not found and parameters.get("requests", 2) == 1:
+        if settings.requests == 1:
             found.append("requests = 1: times between requests need two or more; or 0 for none")
         return tuple(found)
 
-    def needs_disk_bytes(self, parameters: Mapping[str, Json]) -> int:
-        return 64 * MIB
-
     def duration_s(self, parameters: Mapping[str, Json]) -> float:
         return float(parameters["uptime_s"] or parameters["window_s"]) + 5.0 + 0.005 * float(parameters["requests"])
-
-    def request(self, trial: Trial, spec: CampaignSpec, machine: Machine, runtime: Runtime) -> dict[str, Json]:
-        return dict(spec.parameters[self.name])
 
     def parse(self, raw: RawOutput, parameters: Mapping[str, Json]) -> tuple[Observation, ...]:
         def value(metric: Metric) -> float | None:

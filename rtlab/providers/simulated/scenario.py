@@ -10,67 +10,20 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from typing import Any, Literal, get_args
 
+from rtlab import plugins
 from rtlab.errors import ConfigError
 
 Shape = Literal["normal", "heavy tails", "two modes"]
 
-# What the baseline measures where a scenario says nothing else, in base units. Those of tables I-V are the paper's for
-# runC (paper-tables.json); the others are of the order that a laptop shows and stand for nothing.
-BASELINE: Mapping[str, Mapping[str, float]] = {
-    "boot": {
-        "first_page_s": 0.633,
-        "cold_first_page_s": 0.9,
-        "created_s": 0.05,
-        "started_s": 0.55,
-        "stop_s": 1.1,
-        "remove_s": 0.03,
-        "cli_returned_s": 0.6,
-        "cli_first_page_s": 0.66,
-        "null_s": 0.002,
-    },
-    "io": {
-        "put_block_bytes_per_s": 1549371 * 1024.0,
-        "put_block_cpu_percent": 89.0,
-        "get_block_bytes_per_s": 4512265 * 1024.0,
-        "get_block_cpu_percent": 99.0,
-        "seeks_per_s": 14779.0,
-    },
-    "cpu": {
-        "compute_cpu_s": 2.0,
-        "work_cpu_s": 2.0,
-        "startup_cpu_s": 0.1,
-        "engine_cpu_s": 0.03,
-        "user_s": 90.94,
-        "nice_s": 4.64,
-        "system_s": 66.88,
-        "idle_s": 1368.96,
-        "iowait_s": 15.84,
-    },
-    "memory": {
-        "container_pss_bytes": 5.2e6,
-        "container_cgroup_bytes": 5.8e6,
-        "container_available_bytes": 5.5e6,
-        "fixed_pss_bytes": 13e6,
-        "total_bytes": 8348545024.0,
-        "used_bytes": 897396736.0,
-        "free_bytes": 4956205056.0,
-        "active_bytes": 1373134848.0,
-        "buffers_bytes": 116535296.0,
-        "cached_bytes": 2378407936.0,
-    },
-    "network": {
-        "request_s": 0.0001,
-        "transfer_bytes_per_s": 1e9,
-        "bytes_sent": 62076.0,
-        "bytes_recv": 1273228.0,
-        "packets_sent": 766.0,
-        "packets_recv": 857.0,
-    },
-}
-# Where more is better, a slower machine has less.
-_RATES = ("put_block_bytes_per_s", "get_block_bytes_per_s", "seeks_per_s", "transfer_bytes_per_s")
+
+@cache
+def truths() -> Mapping[str, Mapping[str, float]]:
+    """Experiment -> metric -> what the baseline measures where a scenario says nothing else, in its base unit."""
+    found = {name: plugins.simulation(name) for name in plugins.names("experiments")}
+    return {name: module.TRUTH for name, module in found.items() if module is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +52,7 @@ class Scenario:
         failures: Runtime -> probability that a trial fails.
         slow_reboots: Probability that a reboot takes ``slow_reboot_s`` (a time limit below it makes it fail).
         ratios: Runtime -> experiment or ``experiment.metric`` -> true ratio to the baseline's value.
-        baseline: Experiment -> metric -> the baseline's value; replaces what stands in BASELINE.
+        baseline: Experiment -> metric -> the baseline's value; replaces the experiment's own.
     """
 
     summary: str
@@ -123,11 +76,12 @@ class Scenario:
 
     def value(self, place: Place, experiment: str, metric: str) -> float:
         """What that trial measures, in the metric's base unit."""
-        base = self.baseline.get(experiment, {}).get(metric, BASELINE[experiment][metric])
+        base = self.baseline.get(experiment, {}).get(metric, truths()[experiment][metric])
         noise = self.noise.get(place.runtime, self.noise.get("default", 0.04))
         log = noise * self.standard(place, f"{experiment}.{metric}")
         slowness = math.log(self.slowness(place))
-        log += -slowness if metric in _RATES else slowness
+        # Where more is better, a slower machine has less.
+        log += -slowness if is_rate(experiment, metric) else slowness
         return base * self.truth(experiment, metric, place.runtime) * math.exp(log)
 
     def slowness(self, place: Place) -> float:
@@ -150,6 +104,11 @@ class Scenario:
         if self.shape == "two modes":  # 0.81 of the variance between the modes
             return (0.9 if rng.random() < 0.5 else -0.9) + math.sqrt(0.19) * rng.gauss(0, 1)
         return rng.gauss(0, 1)
+
+
+@cache
+def is_rate(experiment: str, metric: str) -> bool:
+    return any(m.name == metric and m.better == "higher" for m in plugins.experiment(experiment).metrics)
 
 
 def generator(place: Place, what: str) -> random.Random:
@@ -190,7 +149,7 @@ def parse(data: Mapping[str, Any], where: str) -> Scenario:
         _number(f"{where}: noise.{runtime}", sd, low=0)
     for runtime, probability in _table(where, data, "failures").items():
         _number(f"{where}: failures.{runtime}", probability, low=0, high=1)
-    names = {f"{e}.{m}" for e, metrics in BASELINE.items() for m in metrics} | set(BASELINE)
+    names = {f"{e}.{m}" for e, metrics in truths().items() for m in metrics} | set(truths())
     for runtime in _table(where, data, "ratios"):
         for name, ratio in _table(f"{where}: ratios", data["ratios"], runtime).items():
             if name not in names:

@@ -41,7 +41,6 @@ ANSWER_TIMEOUT_S = 300.0
 
 # A machine that is still booting, and does not hang, answers after this at the latest.
 BOOTING_S = {Level.EMULATED: 120.0}
-
 BOOTING_ELSE_S = 20.0
 
 REMOVE_ATTEMPTS = 4
@@ -51,6 +50,7 @@ class VagrantProvider(Provider):
     name = "vagrant"
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
+    also_called: Mapping[str, Mapping[str, str]] = {name: {"backend": name} for name in ("libvirt", "virtualbox")}
 
     # ------------------------------------------------------------- up
 

@@ -1,0 +1,128 @@
+"""No plug-in's name stands as a string outside its folder, so that one is added or taken away by its folder alone.
+
+A text counts when it is nothing but names: "kata", or "boot,io". What is exempt stands here with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import rtlab
+
+PACKAGE = Path(rtlab.__file__).parent
+KINDS = ("engines", "experiments", "providers", "runtimes")
+
+RUNTIMES = {"runc", "crun", "youki", "gvisor", "kata"}
+# Module (or room) -> the names that it may hold, and why.
+ALLOWED: dict[str, tuple[set[str], str]] = {
+    # Decided by the design.
+    "rtlab.config.settings": ({"runc", "kata"}, "the default runtimes and the baseline"),
+    "rtlab.report.paper": ({"runc", "kata"}, "the paper's tables"),
+    "rtlab.artifacts.profile": (RUNTIMES | {"docker"}, "profiles: which roles and digests a pin is for"),
+    "rtlab.artifacts.builds": ({"local", "static"}, "of Go and of Rust: GOTOOLCHAIN=local, LINK_TYPE=static"),
+    # The same word for another thing.
+    "rtlab.cli.plan": ({"boot"}, "the column of a plan"),
+    "rtlab.connection.playbook": ({"local"}, "a transport, and Ansible's connection of that name"),
+    "rtlab.cli.ssh": ({"local"}, "a transport"),
+    "rtlab.connection.ssh": ({"exec"}, "a channel's request in SSH"),
+    "rtlab.experiments.io.simulate": ({"simulated"}, "the version that such a Bonnie++ prints"),
+    "rtlab.model.machines": ({"local", "simulated"}, "transports, and a level"),
+    "rtlab.probe": ({"cpu", "memory", "io", "network"}, "the kernel's words: controllers, pressure, counters"),
+    "rtlab.providers.contract": ({"vagrant"}, "the logger of python-vagrant"),
+    "rtlab.providers.simulated.documents": ({"cpu", "docker"}, "keys of a machine's facts"),
+    "rtlab.providers.static.inventory": ({"local"}, "Ansible's connection of that name"),
+    "rtlab.providers.vagrant": ({"network"}, "a kind of resource"),
+    "rtlab.publish.exports": ({"boot"}, "a column of the plan"),
+    "rtlab.report.files": ({"boot"}, "a column of the plan"),
+    "rtlab.runtimes.gvisor.proof": ({"network"}, "a flag of runsc"),
+    "rtlab.engines.docker": ({"runc", "crun", "youki"}, "names by which a system's own engine may know a runtime"),
+    # Debts: the room is not yet told by the plug-ins.
+    "rtlab.campaign.like": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
+    "rtlab.cli.settings": ({"vagrant"}, "a debt: Provider.also_called says it"),
+    "rtlab.config.hypervisors": ({"kata"}, "a debt: the runtime's own check of its settings"),
+    "rtlab.config.reading": ({"kata"}, "a debt: the runtime's own check of its settings"),
+    "rtlab.config.template": ({"kata"}, "a debt: the runtime's own settings"),
+    "rtlab.host": (
+        RUNTIMES | {"docker", "local", "memory", "simulated", "static", "vagrant"},
+        "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",
+    ),
+    "rtlab.providers.local": (RUNTIMES | {"docker"}, "a debt: the wirings of the private engine"),
+    "rtlab.publish.redaction": (
+        RUNTIMES | {"boot", "cpu", "docker", "io", "local", "memory", "network", "simulated", "vagrant"},
+        "words that may be published: a closed list on purpose, and shapes of documents",
+    ),
+    "rtlab.report.ages": (RUNTIMES | {"docker"}, "a debt: what is known of releases, beside the runtimes"),
+    "rtlab.report.build": ({"cpu", "docker", "memory", "network"}, "keys of a machine's facts; a debt: meters"),
+    "rtlab.report.figures": ({"boot"}, "a debt: Experiment.curves says it"),
+    "rtlab.report.meters": ({"cpu", "memory"}, "a debt: Experiment.meters says it"),
+    "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
+    "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
+}
+
+
+def plugs() -> dict[str, set[str]]:
+    """Name -> the folders in which it may stand."""
+    found: dict[str, set[str]] = {}
+    for kind in KINDS:
+        for folder in (PACKAGE / kind).iterdir():
+            if (folder / "__init__.py").is_file():
+                found.setdefault(folder.name, set()).add(f"rtlab.{kind}.{folder.name}")
+    return found
+
+
+NAMES = plugs()
+
+
+def named(text: str) -> set[str]:
+    """The plug-ins that a text names, when it is nothing but names."""
+    words = [word for word in re.split(r"[,\s]+", text) if word]
+    return set(words) if words and set(words) <= NAMES.keys() else set()
+
+
+def inside(module: str, place: str) -> bool:
+    return f"{module}.".startswith(f"{place}.")
+
+
+def said() -> dict[tuple[str, str], int]:
+    """(module, name of a plug-in that is not its own) -> a line."""
+    found = {}
+    for file in sorted(PACKAGE.rglob("*.py")):
+        if "_content" in file.parts:
+            continue
+        module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                for name in named(node.value):
+                    if not any(inside(module, home) for home in NAMES[name]):
+                        found[module, name] = node.lineno
+    return found
+
+
+SAID = said()
+
+
+def allowed(module: str, name: str) -> bool:
+    return any(inside(module, place) and name in names for place, (names, _) in ALLOWED.items())
+
+
+def test_there_are_plug_ins() -> None:
+    assert {"boot", "docker", "kata", "local"} <= NAMES.keys()
+    assert named("boot,io") == {"boot", "io"} and not named("boot the machine") and not named(", ")
+
+
+def test_no_plug_ins_name_stands_outside_its_folder() -> None:
+    wrong = [f"{m} line {line}: {name!r}" for (m, name), line in SAID.items() if not allowed(m, name)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("place", ALLOWED)
+def test_what_is_no_longer_needed_is_struck_out(place: str) -> None:
+    """Of modules and plug-ins that are there."""
+    path = PACKAGE.parent.joinpath(*place.split("."))
+    if path.is_dir() or path.with_suffix(".py").is_file():
+        names, why = ALLOWED[place]
+        assert why and names & NAMES.keys() <= {name for module, name in SAID if inside(module, place)}
