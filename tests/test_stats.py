@@ -619,6 +619,44 @@ def test_failures_that_go_with_slowness_are_put_at_their_bound() -> None:
 
     found = campaign(draw, machines=("node1",), fails=lambda t: t.arm == "gvisor" and t.block in (1, 2, 3, 4))
     (said,) = [c.message for c in found.caveats if c.kind == "failures"]
-    assert "it makes gvisor look better against runc than it is" in said
+    assert "4 trials of gvisor failed. If they failed because they were slow" in said
+    assert "makes gvisor look better against runc than it is: the true ratio is higher" in said
     assert f"the ratio is {2 ** (5 / 16):.3g} (" in said
     assert f"without them {2 ** (1 / 12):.3g} (" in said
+    one = found.comparison("boot", TIME.name, "gvisor")
+    assert one is not None and one.at_bound is not None and one.failures == said
+    assert one.at_bound.point == pytest.approx(2 ** (5 / 16))
+
+
+@pytest.mark.parametrize(
+    ("metric", "failing", "direction"),
+    [
+        (TIME, ("gvisor",), "the true ratio is higher"),
+        (TIME, ("runc",), "the true ratio is lower"),
+        (RATE, ("gvisor",), "the true ratio is lower"),
+        (RATE, ("runc",), "the true ratio is higher"),
+        (TIME, ("gvisor", "runc"), "the ratio may err either way"),
+    ],
+)
+def test_failures_are_told_with_their_direction(metric: Metric, failing: tuple[str, ...], direction: str) -> None:
+    """A slow trial has a long time, or a low throughput; without it its runtime looks better."""
+
+    def fails(trial: Trial) -> bool:
+        return trial.arm in failing and trial.block in ((3, 5) if trial.arm == "gvisor" else (8, 9))
+
+    drawn = noisy(1.2)
+    # The other arm is steady, so that only what was put in moves the ratio.
+    found = campaign(lambda t: drawn(t) if t.arm in failing else 1.1, metric=metric, fails=fails)
+    one = found.comparison("boot", metric.name, "gvisor")
+    assert one is not None and one.ratio is not None and one.at_bound is not None
+    assert direction in one.failures
+    if len(failing) == 1:
+        assert (one.at_bound.point > one.ratio.point) == ("higher" in direction)
+
+
+def test_without_failures_or_a_worse_direction_there_is_no_bound() -> None:
+    quiet = campaign(noisy(1.2)).comparison("boot", TIME.name, "gvisor")
+    neither = dataclasses.replace(TIME, better=None)
+    undirected = campaign(noisy(1.2), metric=neither, fails=lambda t: t.block == 3 and t.arm == "gvisor")
+    for one in (quiet, undirected.comparison("boot", TIME.name, "gvisor")):
+        assert one is not None and one.at_bound is None and one.failures == ""
