@@ -12,6 +12,7 @@ from rtlab.stats.change import Both
 from rtlab.stats.describe import Outlier
 from rtlab.stats.draft import Draft, apart, draft, step_of
 from rtlab.stats.drift import Drift, drift
+from rtlab.stats.hosts import Hosts, over_hosts
 from rtlab.stats.noise import Noise, noise
 from rtlab.stats.ratio import Fit, estimate, fieller, machine_estimate
 from rtlab.stats.series import Series, collect
@@ -27,6 +28,7 @@ class Analysis:
         noise: One per metric for which A/A blocks ran.
         fits: The fit behind each comparison, by (experiment, metric, arm): what compare_campaigns takes.
         broken: The A/A blocks of a primary metric say that the testbed is broken.
+        hosts: Each primary comparison host by host, where three or more machines tell their own ratio.
     """
 
     summaries: tuple[Summary, ...]
@@ -37,6 +39,7 @@ class Analysis:
     drifts: tuple[Drift, ...]
     fits: Mapping[tuple[str, str, str], Fit] = field(default_factory=dict)
     broken: bool = False
+    hosts: tuple[Hosts, ...] = ()
 
     def summary(self, experiment: str, metric: str, arm: str) -> Summary | None:
         """That summary, or None."""
@@ -110,6 +113,12 @@ def analyse(
         drifts=drifts,
         fits={(d.experiment, d.metric.name, d.arm): d.fit for d in drafts if d.fit is not None},
         broken=bool(broken),
+        hosts=tuple(
+            over
+            for d in drafts
+            if d.metric.primary and d.fit is not None and spec.design != "paper"
+            if (over := over_hosts(d.pairs, d.experiment, d.metric.name, d.arm, spec.baseline))
+        ),
     )
 
 
