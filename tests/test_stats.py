@@ -18,8 +18,9 @@ from rtlab.stats.adaptive import scatter
 from rtlab.stats.analysis import shared
 from rtlab.stats.change import compare_campaigns
 from rtlab.stats.describe import extreme, median_interval, modified_z
-from rtlab.stats.drift import spearman
+from rtlab.stats.drift import drift, spearman
 from rtlab.stats.ratio import Fit, Pair, fieller, fit_log_ratios, regress, welch
+from rtlab.stats.series import Series, Value
 from rtlab.stats.student import f_quantile, found_shift
 from rtlab.stats.verdict import blocks_needed, decide, holm
 from tests.conftest import make_record, make_spec, make_trial
@@ -508,6 +509,43 @@ def test_several_outliers_are_those_of_the_handbook() -> None:
     assert [values[i] for i in extreme(values, 0.05)] == [5.34, 5.42, 6.01]
 
 
+def test_the_first_outlier_is_that_of_scipys_studentized_residuals() -> None:
+    """Each machine has its mean, so a value is one where its residual of the two-group regression, studentized by the
+    other values alone, has a two-sided p below the level over n (Cook and Weisberg 1982, 2.2.2)."""
+    random_ = np.random.default_rng(8)
+    told = 0
+    for shift in (0.0, 3.5, 5.0, 7.0):
+        x = random_.normal(0, 1, 14)
+        groups = np.array([0, 1] * 7)
+        x[groups == 1] += 5
+        x[3] += shift
+        p = []
+        for i in range(14):
+            kept = np.arange(14) != i
+            mine = x[kept & (groups == groups[i])]
+            other = x[kept & (groups != groups[i])]
+            s = math.sqrt((mine.var() * len(mine) + other.var() * len(other)) / 11)
+            p.append(2 * float(reference.t.sf(abs(x[i] - mine.mean()) / (s * math.sqrt(1 + 1 / len(mine))), 11)))
+        limit = 14 * min(p)  # two-sided p of each against the level over n
+        if limit < 0.5:
+            assert extreme(x, 0.9 * limit, groups) == []
+            assert int(np.argmin(p)) in extreme(x, 1.1 * limit, groups)
+            told += 1
+    assert told >= 2
+
+
+def test_drift_is_the_t_of_scipys_regression_within_machines() -> None:
+    """On one machine: halves compared are scipy's pooled two-sample t test, the rank correlation scipy's Spearman."""
+    random_ = np.random.default_rng(4)
+    x = random_.normal(0, 0.05, 14) + np.linspace(0, 0.1, 14)
+    values = {i: Value(block=i, machine="node1", order=i, value=math.exp(v)) for i, v in enumerate(x.tolist(), start=1)}
+    found = drift(Series(experiment="boot", metric="m", arm="runc", unit="s", values=values))
+    assert found is not None
+    assert found.halves_p == pytest.approx(float(reference.ttest_ind(x[7:], x[:7]).pvalue))
+    assert found.p_value == pytest.approx(float(reference.spearmanr(np.arange(14), x).pvalue))
+    assert found.halves == pytest.approx(math.exp(x[7:].mean() - x[:7].mean()))
+
+
 def test_f_and_noncentral_t_are_scipys() -> None:
     assert f_quantile(0.995, 7, 9) == pytest.approx(float(reference.f.ppf(0.995, 7, 9)))
     shift = found_shift(2, 0.001, 0.8)
@@ -604,11 +642,13 @@ def test_a_metric_with_a_zero_has_a_difference_with_interval() -> None:
     assert "Difference +" in one.sentence
 
 
-def test_quiet_campaigns_are_seldom_told_of_outliers_or_drift() -> None:
-    """At most 5 % each, so of 200: P(B(200, 0.05) > 20) < 0.2 %."""
-    kinds = [{c.kind for c in campaign(noisy(1.2, seed=s), runs=15).caveats} for s in range(200)]
-    assert sum("outliers" in k for k in kinds) <= 20
-    assert sum("drift" in k for k in kinds) <= 20
+@pytest.mark.parametrize(("runs", "machines"), [(5, 2), (15, 2), (16, 3)])
+def test_quiet_campaigns_are_seldom_told_of_outliers_or_drift(runs: int, machines: int) -> None:
+    """At most 5 % each, so of 120: P(B(120, 0.05) > 14) = 0.1 %."""
+    names = tuple(f"node{n}" for n in range(1, machines + 1))
+    kinds = [{c.kind for c in campaign(noisy(1.2, seed=s), runs=runs, machines=names).caveats} for s in range(120)]
+    assert sum("outliers" in k for k in kinds) <= 14
+    assert sum("drift" in k for k in kinds) <= 14
 
 
 def test_failures_that_go_with_slowness_are_put_at_their_bound() -> None:
@@ -619,6 +659,44 @@ def test_failures_that_go_with_slowness_are_put_at_their_bound() -> None:
 
     found = campaign(draw, machines=("node1",), fails=lambda t: t.arm == "gvisor" and t.block in (1, 2, 3, 4))
     (said,) = [c.message for c in found.caveats if c.kind == "failures"]
-    assert "it makes gvisor look better against runc than it is" in said
+    assert "4 trials of gvisor failed. If they failed because they were slow" in said
+    assert "makes gvisor look better against runc than it is: the true ratio is higher" in said
     assert f"the ratio is {2 ** (5 / 16):.3g} (" in said
     assert f"without them {2 ** (1 / 12):.3g} (" in said
+    one = found.comparison("boot", TIME.name, "gvisor")
+    assert one is not None and one.at_bound is not None and one.failures == said
+    assert one.at_bound.point == pytest.approx(2 ** (5 / 16))
+
+
+@pytest.mark.parametrize(
+    ("metric", "failing", "direction"),
+    [
+        (TIME, ("gvisor",), "the true ratio is higher"),
+        (TIME, ("runc",), "the true ratio is lower"),
+        (RATE, ("gvisor",), "the true ratio is lower"),
+        (RATE, ("runc",), "the true ratio is higher"),
+        (TIME, ("gvisor", "runc"), "the ratio may err either way"),
+    ],
+)
+def test_failures_are_told_with_their_direction(metric: Metric, failing: tuple[str, ...], direction: str) -> None:
+    """A slow trial has a long time, or a low throughput; without it its runtime looks better."""
+
+    def fails(trial: Trial) -> bool:
+        return trial.arm in failing and trial.block in ((3, 5) if trial.arm == "gvisor" else (8, 9))
+
+    drawn = noisy(1.2)
+    # The other arm is steady, so that only what was put in moves the ratio.
+    found = campaign(lambda t: drawn(t) if t.arm in failing else 1.1, metric=metric, fails=fails)
+    one = found.comparison("boot", metric.name, "gvisor")
+    assert one is not None and one.ratio is not None and one.at_bound is not None
+    assert direction in one.failures
+    if len(failing) == 1:
+        assert (one.at_bound.point > one.ratio.point) == ("higher" in direction)
+
+
+def test_without_failures_or_a_worse_direction_there_is_no_bound() -> None:
+    quiet = campaign(noisy(1.2)).comparison("boot", TIME.name, "gvisor")
+    neither = dataclasses.replace(TIME, better=None)
+    undirected = campaign(noisy(1.2), metric=neither, fails=lambda t: t.block == 3 and t.arm == "gvisor")
+    for one in (quiet, undirected.comparison("boot", TIME.name, "gvisor")):
+        assert one is not None and one.at_bound is None and one.failures == ""

@@ -73,6 +73,9 @@ class Comparison:
         blocks: Which blocks entered.
         exploratory: True for every metric that is not the experiment's primary one.
         difference: Arm minus baseline in the metric's unit, where values may be 0 or negative and there is no ratio.
+        at_bound: The ratio with failed trials at the worst value of their runtime; None where none failed that bears on
+            it. What was put in does not scatter: no verdict rests on it.
+        failures: What the failed trials may hide, in which direction; empty with ``at_bound`` None.
     """
 
     experiment: str
@@ -91,6 +94,8 @@ class Comparison:
     exploratory: bool
     limiting_arm: str | None = None
     difference: Estimate | None = None
+    at_bound: Estimate | None = None
+    failures: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

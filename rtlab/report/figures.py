@@ -15,7 +15,7 @@ from rtlab import plugins
 from rtlab.model import Comparison, Metric, Observation, Verdict
 from rtlab.report import paper, plots
 from rtlab.report.model import Report
-from rtlab.stats import verdict
+from rtlab.stats import Hosts, verdict
 from rtlab.units import format_number, from_base, to_base
 
 MOST_DOTS = 2000
@@ -53,6 +53,7 @@ def figures(report: Report) -> tuple[Figure, ...]:
     found = [_forest(report), _ecdf(report, values)]
     for name, experiment in report.experiments.items():
         found += [_dots(report, values, name, metric) for metric in experiment.metrics if metric.primary]
+    found += [_hosts(report, hosts) for hosts in report.analysis.hosts]
     return tuple(figure for figure in found if figure is not None)
 
 
@@ -338,3 +339,32 @@ def sample(values: Sequence[Observation], most: int) -> Sequence[Observation]:
     if n <= most:
         return values
     return [values[round(i * (n - 1) / (most - 1))] for i in range(most)]
+
+
+# --------------------------------------------------------------------------- hosts
+
+
+def _hosts(report: Report, hosts: Hosts) -> Figure:
+    """One comparison host by host, with the mean over hosts and what another host may show."""
+    metric = report.metric(hosts.experiment, hosts.metric)
+    arm, baseline = report.titles[hosts.arm], report.titles[hosts.baseline]
+    of = [(h.name, str(h.arm_blocks), str(h.baseline_blocks), h.ratio) for h in hosts.hosts]
+    of += [("mean over hosts", _DASH, _DASH, hosts.mean), ("another host (prediction)", _DASH, _DASH, hosts.new)]
+    title = f"{report.experiments[hosts.experiment].title}: ratio of {arm} to {baseline} on each host"
+    told = "; ".join(f"{name} {_number(e.point)} ({_span(e.low, e.high)})" for name, _, _, e in of[:20])
+    return Figure(
+        name=f"hosts-{hosts.experiment}-{hosts.arm.replace(':', '.')}",
+        title=title,
+        svg=plots.forest(
+            f"hosts-{hosts.experiment}-{hosts.arm}",
+            [plots.Interval(label=name, point=e.point, low=e.low, high=e.high) for name, _, _, e in of],
+            report.spec.margin,
+            _words(report, title, f"Forest plot: {told}."),
+        ),
+        caption=f"{title}, {metric.title}: dot and bar are the estimate and its 95 % interval, the grey band is the "
+        f"margin. Below the hosts their mean (REML, Hartung and Knapp), then the 95 % prediction interval: where the "
+        "ratio of another host like these lies. It says more about a reader's own machine than the mean does.",
+        heads=("host", f"blocks with {arm}", f"blocks with {baseline}", "ratio", "95 % interval"),
+        rows=tuple((name, first, second, _number(e.point), _span(e.low, e.high)) for name, first, second, e in of),
+        in_csv=False,
+    )

@@ -137,6 +137,7 @@ def estimates(report: Report) -> Json:
         "meaning": report.meaning,
         "summaries": [_plain(s) for s in report.analysis.summaries],
         "comparisons": [_plain(c) for c in report.analysis.comparisons],
+        "hosts": [_plain(h) for h in report.analysis.hosts],
         "caveats": [_plain(c) for c in report.caveats],
     }
 

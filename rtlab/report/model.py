@@ -148,6 +148,7 @@ class Report:
             if c.mean_ratio is not None:
                 wide = "; too wide, because the machines differ" if _excludes_one(c.machine_effect) else ""
                 found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}{wide}.")
+        found += [h.sentence(self.titles[h.arm], self.titles[h.baseline]) for h in self.analysis.hosts]
         return tuple(found)
 
     def metric(self, experiment: str, name: str) -> Metric:

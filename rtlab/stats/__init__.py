@@ -9,12 +9,15 @@ from rtlab.stats.analysis import Analysis, analyse
 from rtlab.stats.change import Change, compare_campaigns
 from rtlab.stats.describe import Outlier
 from rtlab.stats.drift import Drift
+from rtlab.stats.hosts import Host, Hosts
 from rtlab.stats.noise import Noise
 
 __all__ = [
     "Analysis",
     "Change",
     "Drift",
+    "Host",
+    "Hosts",
     "Noise",
     "Outlier",
     "Until",
