@@ -73,6 +73,7 @@ class Comparison:
         blocks: Which blocks entered.
         exploratory: True for every metric that is not the experiment's primary one.
         difference: Arm minus baseline in the metric's unit, where values may be 0 or negative and there is no ratio.
+        why_not: Why there is no ratio, or why the verdict is withheld; empty otherwise.
     """
 
     experiment: str
@@ -91,12 +92,19 @@ class Comparison:
     exploratory: bool
     limiting_arm: str | None = None
     difference: Estimate | None = None
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caveat:
-    """Something a reader must know beside the numbers (drift, outliers, unequal machines …)."""
+    """Something a reader must know beside the numbers (drift, outliers, unequal machines …).
+
+    Attributes:
+        where: What it is about, ``experiment/metric``; empty for the campaign as a whole.
+        short: What it names, in a few words, for the line above the answer; empty where it stands below it.
+    """
 
     kind: str
     message: str
     where: str = ""
+    short: str = ""

@@ -302,6 +302,7 @@ def _decided(
                 exploratory=not d.metric.primary,
                 limiting_arm=d.limiting,
                 difference=d.difference,
+                why_not=why_not,
             )
         )
     return tuple(found)

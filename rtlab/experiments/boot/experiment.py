@@ -64,6 +64,7 @@ class Boot:
         Metric(
             name="first_page_s",
             title="first page, warm",
+            label="Start to first page",
             unit="s",
             better="lower",
             primary=True,

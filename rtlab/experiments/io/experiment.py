@@ -84,6 +84,7 @@ class Io:
         Metric(
             name="put_block_bytes_per_s",
             title="sequential output, block",
+            label="Sequential block write",
             unit="B/s",
             display_unit="K/s",
             better="higher",

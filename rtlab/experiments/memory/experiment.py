@@ -60,6 +60,7 @@ class Memory:
         Metric(
             name="container_pss_bytes",
             title="per idle container (PSS)",
+            label="Memory per idle container",
             unit="B",
             display_unit="MiB",
             better="lower",

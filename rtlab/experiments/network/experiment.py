@@ -69,6 +69,7 @@ class Network:
         Metric(
             name="request_s",
             title="request and response",
+            label="Request and response",
             unit="s",
             display_unit="ms",
             better="lower",
