@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from rtlab.errors import RtlabError
 from rtlab.model import Event
@@ -183,3 +184,30 @@ def say_differences(campaign: str, differences: Sequence[str]) -> None:
     say(f"As in {campaign}, but:")
     for line in differences:
         say(f"  {line}")
+
+
+# How a part of a line looks; without colours (NO_COLOR, a pipe) its words and signs say the same.
+LOOKS = {
+    "strong": "bold",
+    "soft": "dim",
+    "warn": "yellow",
+    "worse": "red",
+    "better": "cyan",
+    "same": "green",
+    "unclear": "dim",
+    "withheld": "magenta",
+}
+
+
+def width() -> int | None:
+    """Columns of the terminal that results go to; None without one."""
+    return out.width if out.is_terminal else None
+
+
+def print_parts(parts: Sequence[tuple[str, str]]) -> None:
+    """One line of a result, on stdout, from parts of (text, look)."""
+    line = Text()
+    for text, look in parts:
+        line.append(clean(text), style=LOOKS.get(look, ""))
+    line.rstrip()
+    out.print(line, soft_wrap=True)

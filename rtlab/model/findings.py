@@ -76,6 +76,7 @@ class Comparison:
         at_bound: The ratio with failed trials at the worst value of their runtime; None where none failed that bears on
             it. What was put in does not scatter: no verdict rests on it.
         failures: What the failed trials may hide, in which direction; empty with ``at_bound`` None.
+        why_not: Why there is no ratio, or why the verdict is withheld; empty otherwise.
     """
 
     experiment: str
@@ -96,12 +97,19 @@ class Comparison:
     difference: Estimate | None = None
     at_bound: Estimate | None = None
     failures: str = ""
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caveat:
-    """Something a reader must know beside the numbers (drift, outliers, unequal machines …)."""
+    """Something a reader must know beside the numbers (drift, outliers, unequal machines …).
+
+    Attributes:
+        where: What it is about, ``experiment/metric``; empty for the campaign as a whole.
+        short: What it names, in a few words, for the line above the answer; empty where it stands below it.
+    """
 
     kind: str
     message: str
     where: str = ""
+    short: str = ""

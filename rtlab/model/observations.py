@@ -26,6 +26,7 @@ class Metric:
         positive: Values are > 0, so ratios and logs make sense.
         resolution: The smallest step in which it is read, in its unit (0.01 for clock ticks); 0: the finest of its
             unit, a nanosecond, a byte, one.
+        label: What it is called where it stands alone, in the answer; empty: its experiment's title and its own.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Metric:
     paper: tuple[str, str] | None = None
     positive: bool = True
     resolution: float = 0.0
+    label: str = ""
 
     @property
     def shown_unit(self) -> str:

@@ -5,13 +5,15 @@ is data from strangers: what cannot be read makes a trial unusable, and its reas
 """
 
 from rtlab.report.build import build
-from rtlab.report.files import as_json, drawings, estimates, markdown, observations_csv, write
+from rtlab.report.files import as_csv, as_json, drawings, estimates, observations_csv, write
+from rtlab.report.markdown_document import document as markdown
 from rtlab.report.model import MEANING, Attempt, Report
 
 __all__ = [
     "MEANING",
     "Attempt",
     "Report",
+    "as_csv",
     "as_json",
     "build",
     "drawings",

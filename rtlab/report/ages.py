@@ -194,23 +194,27 @@ def caveats(parts: Sequence[Part], campaign_started_at: str) -> list[Caveat]:
                     kind=OLD,
                     message=f"{part.title} of {known.text}{f' ({told})' if told else ''}: released more than a year "
                     "before this campaign.",
+                    short=f"{part.title} of {known.text}",
                 )
             )
         for rule in _document()["deprecated"]:
             if rule["product"] == part.product and (named := _deprecated(rule, part, known)):
-                found.append(Caveat(kind=DEPRECATED, message=f"{part.title} ran on {named}: {rule['why']}."))
+                message = f"{part.title} ran on {named}: {rule['why']}."
+                found.append(Caveat(kind=DEPRECATED, message=message, short=f"{part.title} on {named}"))
         if part.product == "gvisor" and _NETWORK.search(part.words):
             message = (
                 f"{part.title} ran with --network=host: its own network stack, which is gVisor's default, was not "
                 "measured."
             )
-            found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
+            short = f"{part.title} without its own network stack"
+            found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=short))
         if part.product == "gvisor" and part.beside == 0 and known.earliest and known.earliest >= GVISOR_HAS_PARTS_FROM:
             message = (
                 f"{part.title} ran without the programs that its releases bring along since 2026-07 (gvisor-bin): "
                 "they make its starts faster than what was measured."
             )
-            found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
+            short = f"{part.title} without its helper programs"
+            found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=short))
     return list(dict.fromkeys(found))
 
 
@@ -221,14 +225,15 @@ def taken(details: Mapping[str, Any]) -> list[Caveat]:
         message = (
             f"Engine and runtimes are the machine's own, because today's could not be had: {clean(str(why))[:400]}"
         )
-        found.append(Caveat(kind=UNREPRESENTATIVE, message=message.rstrip(".") + "."))
+        short = "this machine's own engine and runtimes"
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message.rstrip(".") + ".", short=short))
     features = details.get("engine_features")
     if isinstance(features, Mapping) and features.get("time-namespaces") is False:
         message = (
             "The engine's private time namespaces, its default since Docker 29.5, were switched off for every runtime: "
             "one of them does not start with them."
         )
-        found.append(Caveat(kind=UNREPRESENTATIVE, message=message))
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short="time namespaces switched off"))
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
-from rtlab.report import ages, causes, meters, paper, tables
+from rtlab.report import ages, answer, causes, meters, paper, sentences, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
-from rtlab.report.model import Attempt, Report
+from rtlab.report.model import MEANING, Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
 from rtlab.store import Campaign, facts
@@ -56,55 +56,23 @@ def _built(campaign: Campaign) -> Report:
     known = {name: experiment.metrics for name, experiment in experiments.items()}
     spec_known = _only(spec, experiments)
     titles = {name: _title(name) for name in dict.fromkeys((*spec.runtimes, *paper.RUNTIMES))}
-    observations: list[Observation] = []
-    records: list[Record] = []
-    attempts: list[Attempt] = []
-    happened: dict[int, list[str]] = {}
-    cpu: dict[str, list[tuple[float, float]]] = {}
-    containers = Containers()
-    planned = {t.number: t for t in plan}
-    for raw in campaign.raw_outputs():
-        record = _kept(raw.record, planned)
-        raw = replace(raw, record=record)
-        found, reason = _parsed(raw, experiments, spec)
-        if told := causes.during(record, raw.probe):
-            happened[record.trial.number] = told
-        if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
-            cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
-        containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
-        observations += found
-        if len(observations) > MOST_OBSERVATIONS:
-            raise StoreError(f"{campaign.folder} has more than {MOST_OBSERVATIONS} values: too many for one report.")
-        records.append(record)
-        unreadable = record.outcome is Outcome.OK and reason
-        attempts.append(
-            Attempt(
-                trial=record.trial,
-                record=record,
-                outcome=Outcome.INVALID.value if unreadable else record.outcome.value,
-                reason=reason[:MOST_REASON] or record.reason,
-                folder=f"trials/{store.folder_name(record)}",
-            )
-        )
-    done = {record.trial.number for record in records}
-    attempts += [
-        Attempt(trial=t, record=None, outcome="not run", reason="", folder="") for t in plan if t.number not in done
-    ]
-    for number, before in causes.between(records, spec.reboot).items():
-        happened[number] = [*before, *happened.get(number, [])]
-    told_of = {number: "; ".join(told) for number, told in happened.items()}
+    read = _read(campaign, experiments)
+    observations, records, attempts = read.observations, read.records, read.attempts
+    told_of = {number: "; ".join(told) for number, told in read.happened.items()}
     given_up = campaign.given_up()
     analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
-    read = (
+    metrics = {(name, m.name): m for name, of in known.items() for m in of}
+    analysis = sentences.reworded(analysis, metrics, titles, spec.margin)
+    by_meters = (
         (meters.of_memory(analysis.summaries, spec.runtimes), "memory per idle container", "MiB", "memory", "IV"),
-        (meters.of_cpu(cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
+        (meters.of_cpu(read.cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
     )
     measured = {s.experiment for s in analysis.summaries if s.n and (s.experiment, s.metric) in meters.FIRST}
-    disagreeing = [c for r, what, unit, where, _ in read for c in meters.caveats(r, what, unit, where, titles)]
+    disagreeing = [c for r, what, unit, where, _ in by_meters for c in meters.caveats(r, what, unit, where, titles)]
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
-    caveats += containers.caveats(spec.runtimes, titles)
-    notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
+    caveats += read.containers.caveats(spec.runtimes, titles)
+    notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in by_meters if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
@@ -116,7 +84,7 @@ def _built(campaign: Campaign) -> Report:
         testbed=testbed,
         titles=titles,
         experiments=experiments,
-        versions=(*_versions(newest, spec), *containers.rows(spec.runtimes, titles)),
+        versions=(*_versions(newest, spec), *read.containers.rows(spec.runtimes, titles)),
         undated=ages.unknown(parts, began),
         differences=facts.twin_differences(newest),
         facts=taken,
@@ -125,10 +93,81 @@ def _built(campaign: Campaign) -> Report:
         analysis=analysis,
         caveats=tuple(caveats),
         tables=tuple(
-            replace(table, notes=(*table.notes, notes[table.number])) if table.number in notes else table
+            replace(table, notes=(*table.notes, notes[table.number])) if table.number in notes and table.rows else table
             for table in tables.paper_tables(spec_known, analysis.summaries, observations, known, titles)
         ),
+        answer=answer.answer(
+            answer.Campaign(
+                name=campaign.folder.name,
+                where=MEANING[testbed.level][0],
+                level=testbed.level,
+                spec=spec_known,
+                machines=len(testbed.machines),
+                titles=titles,
+                experiments=experiments,
+                analysis=analysis,
+                caveats=caveats,
+                ran=len(records),
+                planned=len(plan),
+                usable=sum(1 for a in attempts if a.outcome == Outcome.OK.value),
+            )
+        ),
     )
+
+
+@dataclass(slots=True)
+class _Read:
+    """What the raw files of all attempts gave.
+
+    Attributes:
+        happened: Trial number -> what happened during or before it.
+        cpu: Arm -> CPU-seconds by both meters, per trial.
+    """
+
+    observations: list[Observation] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    happened: dict[int, list[str]] = field(default_factory=dict)
+    cpu: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    containers: Containers = field(default_factory=Containers)
+
+
+def _read(campaign: Campaign, experiments: Mapping[str, Experiment]) -> _Read:
+    """Every raw file parsed again."""
+    spec, read = campaign.spec, _Read()
+    planned = {t.number: t for t in campaign.plan}
+    for raw in campaign.raw_outputs():
+        record = _kept(raw.record, planned)
+        raw = replace(raw, record=record)
+        found, reason = _parsed(raw, experiments, spec)
+        if told := causes.during(record, raw.probe):
+            read.happened[record.trial.number] = told
+        if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
+            read.cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
+        read.containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
+        read.observations += found
+        if len(read.observations) > MOST_OBSERVATIONS:
+            raise StoreError(f"{campaign.folder} has more than {MOST_OBSERVATIONS} values: too many for one report.")
+        read.records.append(record)
+        unreadable = record.outcome is Outcome.OK and reason
+        read.attempts.append(
+            Attempt(
+                trial=record.trial,
+                record=record,
+                outcome=Outcome.INVALID.value if unreadable else record.outcome.value,
+                reason=reason[:MOST_REASON] or record.reason,
+                folder=f"trials/{store.folder_name(record)}",
+            )
+        )
+    done = {record.trial.number for record in read.records}
+    read.attempts += [
+        Attempt(trial=t, record=None, outcome="not run", reason="", folder="")
+        for t in campaign.plan
+        if t.number not in done
+    ]
+    for number, before in causes.between(read.records, spec.reboot).items():
+        read.happened[number] = [*before, *read.happened.get(number, [])]
+    return read
 
 
 def _kept(record: Record, planned: Mapping[int, Trial]) -> Record:

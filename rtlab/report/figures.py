@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtlab import plugins
-from rtlab.model import Comparison, Metric, Observation, Verdict
+from rtlab.model import Metric, Observation
 from rtlab.report import paper, plots
+from rtlab.report.answer import Cell, Line
 from rtlab.report.model import Report
-from rtlab.stats import Hosts, verdict
-from rtlab.units import format_number, from_base, to_base
+from rtlab.stats import Hosts
+from rtlab.units import band, format_number, from_base, percent, to_base
 
 MOST_DOTS = 2000
 MOST_PUBLISHED = 100
@@ -33,6 +34,7 @@ class Figure:
         name: Of its file; unique in the report.
         caption: What the marks mean.
         heads, rows: The numbers that it shows, as text; a row begins with what it is about.
+        narrow: The same for a telephone; None where the one drawing serves both.
         in_csv: Every single value stands in derived/observations.csv.
         notes: Below the table.
     """
@@ -43,6 +45,7 @@ class Figure:
     caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    narrow: plots.Plot | None = None
     in_csv: bool = True
     notes: tuple[str, ...] = ()
 
@@ -103,56 +106,67 @@ def _words(report: Report, title: str, description: str) -> plots.Words:
 
 
 def _forest(report: Report) -> Figure | None:
-    compared = [c for c in report.primaries() if c.ratio is not None]
+    compared = [(line, cell) for line, cell in report.answer.cells if cell.ratio is not None]
     if not compared:
         return None
-    floors = {(n.experiment, n.metric): n for n in report.analysis.noise}
+    floors = {(n.experiment, n.metric): n.floor for n in report.analysis.noise}
     others = [p for p in published(report) if isinstance(p, paper.SameMeasure)]
     lines, rows = [], []
-    for c in compared:
-        assert c.ratio is not None
-        noise = floors.get((c.experiment, c.metric))
-        papers = of_the_paper(report.metric(c.experiment, c.metric), c.arm, c.baseline)
-        theirs = tuple(p.ratio for p in others if _about(p, c) and p.ratio is not None)
+    for line, cell in compared:
+        assert cell.ratio is not None
+        floor = floors.get((line.experiment, line.metric))
+        papers = of_the_paper(report.metric(line.experiment, line.metric), cell.arm, report.spec.baseline)
+        theirs = tuple(p.ratio for p in others if _about(p, line, cell, report) and p.ratio is not None)
+        label = f"{line.experiment}: {cell.title}"
+        interval = f" ({cell.interval_text})" if cell.interval_text else ""
         lines.append(
             plots.Interval(
-                label=f"{c.experiment}: {report.titles[c.arm]}",
-                point=c.ratio.point,
-                low=c.ratio.low,
-                high=c.ratio.high,
-                floor=noise.floor if noise else None,
+                label=label,
+                point=cell.ratio,
+                low=cell.low,
+                high=cell.high,
+                told=f"{cell.ratio_text}{interval} {cell.sign} {cell.word}",
+                tone=cell.tone,
+                floor=floor,
                 paper=papers,
                 others=theirs,
             )
         )
         rows.append(
             (
-                f"{c.experiment}: {report.titles[c.arm]}",
-                str(len(c.blocks)),
-                format_number(c.ratio.point, 3),
-                _span(c.ratio.low, c.ratio.high),
-                "not measured" if noise is None else f"± {format_number(math.expm1(min(noise.floor, 20)) * 100, 2)} %",
+                label,
+                str(cell.blocks),
+                cell.ratio_text,
+                cell.interval_text or _DASH,
+                "not measured" if floor is None else f"± {percent(math.expm1(min(floor, 20)))}",
                 format_number(papers, 3),
                 _range(theirs),
-                _verdict(c, report.metric(c.experiment, c.metric)),
+                f"{cell.sign} {cell.word}",
             )
         )
-    baseline = report.titles[report.spec.baseline]
-    margin = f"{report.spec.margin * 100:g}"
-    title = f"Ratio to {baseline} of each experiment's primary metric"
+    return _as_figure(report, lines, rows, bool(floors))
+
+
+def _as_figure(
+    report: Report, lines: Sequence[plots.Interval], rows: Sequence[tuple[str, ...]], floors: bool
+) -> Figure:
+    title = f"Ratio to {report.titles[report.spec.baseline]} of each experiment's primary metric"
     told = "; ".join(f"{row[0]} {row[2]} (95 % interval {row[3]})" for row in rows[:20])
     caption = (
-        f"{title}: dot and bar are the estimate and its 95 % interval, the grey band is the margin of ±{margin} %, a "
-        "dotted box the noise floor of that ratio from A/A blocks"
+        f"{title}: dot and bar are the estimate and its 95 % interval, coloured by verdict; the grey band is the "
+        f"margin, {band(report.spec.margin)}. The right panel shows the part from 0.8 to 1.25; an arrow points to what "
+        "lies beyond an axis. A dotted box is the noise floor of that ratio from A/A blocks"
         + ("" if floors else " (none here: no A/A block ran)")
-        + ", an open diamond the paper's ratio, a cross what others published of the same "
-        "measure (listed below with how they measured), "
-        "an arrow an interval that goes on beyond the axis."
+        + ", an open diamond the paper's ratio, a cross what others published of the same measure (listed below with "
+        "how they measured)."
     )
+    words = _words(report, title, f"Forest plot: {told}.")
+    margin = report.spec.margin
     return Figure(
         name="ratios",
         title=title,
-        svg=plots.forest("ratios", lines, report.spec.margin, _words(report, title, f"Forest plot: {told}.")),
+        svg=plots.forest("ratios", lines, margin, words),
+        narrow=plots.forest("ratios-narrow", lines, margin, words, narrow=True),
         caption=caption,
         heads=(
             "experiment: runtime",
@@ -169,15 +183,9 @@ def _forest(report: Report) -> Figure | None:
     )
 
 
-def _verdict(c: Comparison, metric: Metric) -> str:
-    """The verdict in the metric's own words: memory is higher, not slower."""
-    if c.verdict in (Verdict.SLOWER, Verdict.FASTER) and c.ratio is not None:
-        return verdict.words(metric, above=c.ratio.point > 1)
-    return c.verdict.value
-
-
-def _about(p: paper.SameMeasure, c: Comparison) -> bool:
-    return (p.experiment, p.metric, p.arm, p.baseline) == (c.experiment, c.metric, base_name(c.arm), c.baseline)
+def _about(p: paper.SameMeasure, line: Line, cell: Cell, report: Report) -> bool:
+    ours = (line.experiment, line.metric, base_name(cell.arm), report.spec.baseline)
+    return (p.experiment, p.metric, p.arm, p.baseline) == ours
 
 
 def of_the_paper(metric: Metric, arm: str, baseline: str) -> float | None:
@@ -256,7 +264,7 @@ _STARTS = {("boot", "first_page_s"): False, ("boot", "cold_first_page_s"): True}
 
 
 def _ecdf(report: Report, values: _Values) -> Figure | None:
-    first = "first of its trial" if report.spec.reboot == "never" else "first after a boot"
+    first = "first of its trial"
     curves, rows = [], []
     for arm in report.spec.runtimes:
         for (experiment, metric), apart in _STARTS.items():
@@ -326,7 +334,7 @@ def _dots(report: Report, values: _Values, name: str, metric: Metric) -> Figure 
     return Figure(
         name=key,
         title=title,
-        svg=plots.dots(key, shown, arms, f"{metric.title} ({unit})", words),
+        svg=plots.dots(key, shown, arms, unit, words),
         caption=f"{title}: every observation a dot.{part}",
         heads=("runtime", "n", *(f"{head} ({unit})" for head in _QUARTILES)),
         rows=tuple(rows),

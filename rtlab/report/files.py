@@ -16,13 +16,16 @@ from typing import Any
 from rtlab import atomic
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
-from rtlab.report import latex, page, tables
+from rtlab.report import latex, markdown_document, page, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.figures import figures, other_rows, published_rows
 from rtlab.report.model import Report
 from rtlab.text import clean
 
 OBSERVATIONS = "derived/observations.csv"
+# Of tables.json and estimates.json: 2 has the answer, one row per runtime in each table, and exploratory comparisons
+# apart from ``comparisons``.
+SCHEMA = 2
 
 
 def write(report: Report, folder: Path, *, pdf: bool = False) -> tuple[Path, ...]:
@@ -43,12 +46,10 @@ def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
     drawn = figures(report)
     files: dict[str, str | bytes] = {
         "derived/estimates.json": _json(estimates(report)),
-        "report/tables.md": markdown(report),
-        "report/tables.csv": tables.as_csv(report.tables, report.testbed.level.value),
+        "report/tables.md": markdown_document.document(report),
+        "report/tables.csv": as_csv(report),
         "report/tables.json": _json(as_json(report)),
-        "report/tables.tex": latex.document(
-            report.tables, report.name, report.where, report.meaning, report.meaningless
-        ),
+        "report/tables.tex": latex.document(report),
         **{f"report/plots/{figure.name}.svg": _alone(figure.svg) for figure in drawn},
         **{f"report/plots/{figure.name}.pdf": figure.svg.pdf() for figure in drawn if pdf},
         "report/index.html": page.render(report, drawn, published_rows(report), other_rows(report)),
@@ -72,6 +73,11 @@ def _alone(svg: str) -> str:
     """An SVG as a file of its own: ``currentColor`` has no page to take a colour from, and the grey must show on a
     white page and on a dark one (4.5 to 1 and 4.2 to 1)."""
     return '<?xml version="1.0" encoding="utf-8"?>\n' + svg.replace("<svg ", '<svg color="#767676" ', 1)
+
+
+def as_csv(report: Report) -> str:
+    """Tables I-V and the answer, one line per number."""
+    return tables.as_csv(report.tables, report.testbed.level.value, report.answer)
 
 
 def drawings(report: Report) -> dict[str, str]:
@@ -131,12 +137,18 @@ def _csv_field(text: str) -> str:
 
 
 def estimates(report: Report) -> Json:
-    """Where it ran and what that means; then summaries, comparisons and warnings, with full numbers."""
+    """Where it ran and what that means; then summaries, comparisons and warnings, with full numbers.
+
+    Primary comparisons and exploratory ones stand apart: a verdict on one of many metrics may be chance.
+    """
+    compared = report.analysis.comparisons
     return {
+        "schema": SCHEMA,
         "level": report.testbed.level.value,
         "meaning": report.meaning,
         "summaries": [_plain(s) for s in report.analysis.summaries],
-        "comparisons": [_plain(c) for c in report.analysis.comparisons],
+        "comparisons": [_plain(c) for c in compared if not c.exploratory],
+        "exploratory": [_plain(c) for c in compared if c.exploratory],
         "hosts": [_plain(h) for h in report.analysis.hosts],
         "caveats": [_plain(c) for c in report.caveats],
     }
@@ -160,10 +172,11 @@ def _plain(value: Any) -> Json:
 
 
 def as_json(report: Report) -> Json:
-    """The report for programs: where it ran first, then estimates and tables."""
+    """The report for programs: the answer first, then estimates and tables."""
     return {
         "campaign": clean(report.name),
         "where": report.where,
+        "answer": _plain(report.answer),
         "design": report.design(),
         "heading": [_plain(c) for c in report.heading],
         "tables": [_plain(table) for table in report.tables],
@@ -173,27 +186,3 @@ def as_json(report: Report) -> Json:
         },
         **estimates(report),
     }
-
-
-def markdown(report: Report) -> str:
-    """The report as Markdown: where it ran and what that means first."""
-    text = tables.markdown_text
-    lines = [
-        f"# {text(report.name)}: measured on {text(report.where)}",
-        "",
-        f"**{text(report.meaning)}**",
-        "",
-        text(report.design()),
-        "",
-        *(f"- **{text(c.kind)}**: {text(c.message)}" for c in report.heading),
-        *([""] if report.heading else []),
-        *(f"- {text(machine)}: {text(what)}: {text(version)}" for machine, what, version in report.versions),
-        "",
-        f"## {text(report.verdicts_heading)}",
-        "",
-        *(f"- {text(c.sentence)}" for c in report.primaries()),
-        *(f"- {text(line)}" for line in report.beside()),
-        *(f"- Note ({text(c.kind)}{', ' + text(c.where) if c.where else ''}): {text(c.message)}" for c in report.notes),
-        "",
-    ]
-    return "\n".join(lines) + "\n" + tables.markdown(report.tables)

@@ -20,9 +20,10 @@ from rtlab.model import (
     Trial,
 )
 from rtlab.report import ages
+from rtlab.report.answer import Answer, listed
 from rtlab.report.tables import Table
 from rtlab.stats import Analysis
-from rtlab.units import format_number
+from rtlab.units import band, percent, ratio_text
 
 # What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).
 MEANING = {
@@ -47,10 +48,13 @@ MEANING = {
         "shows that every step works.",
     ),
     Level.SIMULATED: (
-        "simulated, no machine at all",
+        "simulated machines",
         "The values were drawn from a scenario (simulated): no figure from it means anything. They show the tool.",
     ),
 }
+
+# Kinds of caveats that stand before the others: whole ratios rest on them.
+_GRAVE = ("testbed broken", "design", "machines", "unfinished", "failures", "meters")
 
 HOLM = (
     "The verdicts of all experiments are decided together (Holm), the intervals printed are 95 % each: an interval may "
@@ -79,6 +83,7 @@ class Report:
     """Everything that a campaign's raw files say. Formats are made from it; nothing is read again.
 
     Attributes:
+        answer: The table that every format begins with.
         undated: Programs whose release date is not known, one line each.
     """
 
@@ -97,6 +102,7 @@ class Report:
     analysis: Analysis
     caveats: tuple[Caveat, ...]
     tables: tuple[Table, ...]
+    answer: Answer
 
     @property
     def where(self) -> str:
@@ -117,6 +123,14 @@ class Report:
         return tuple(c for c in self.caveats if c.kind in ages.KINDS)
 
     @property
+    def lessens(self) -> tuple[Caveat, ...]:
+        """All that makes the answer less than it seems, the gravest first: where it ran, then what was measured, then
+        what happened."""
+        where = Caveat(kind="where it ran", message=self.meaning)
+        grave = [c for c in self.notes if c.kind in _GRAVE]
+        return (where, *self.heading, *grave, *(c for c in self.notes if c.kind not in _GRAVE))
+
+    @property
     def notes(self) -> tuple[Caveat, ...]:
         """The other caveats, which stand beside the numbers."""
         return tuple(c for c in self.caveats if c.kind not in ages.KINDS)
@@ -126,10 +140,6 @@ class Report:
         """Where it ran, for what travels without its report: a plot, a file."""
         nothing = ": no figure from it means anything" if self.meaningless else ""
         return f"Measured on {self.where}{nothing}"
-
-    @property
-    def verdicts_heading(self) -> str:
-        return f"Verdicts (without meaning: {self.testbed.level.value})" if self.meaningless else "Verdicts"
 
     def beside(self) -> tuple[str, ...]:
         """What else must be known of the verdicts, one sentence each: how they were decided, noise, machines, other
@@ -161,8 +171,7 @@ class Report:
     def design(self) -> str:
         """The design in one sentence."""
         spec = self.spec
-        *others, last = [self.titles[r] for r in spec.runtimes]
-        runtimes = f"{', '.join(others)} and {last}" if others else last
+        runtimes = listed([self.titles[r] for r in spec.runtimes])
         reboots = {
             "trial": "a reboot before every trial",
             "block": "one reboot per block and arm",
@@ -180,7 +189,7 @@ class Report:
             blocks = f"{ran} blocks (adaptive: until ±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most)"
         return (
             f"{blocks} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
-            f"{order}; {reboots[spec.reboot]}; margin ±{spec.margin * 100:g} %; seed {spec.seed}."
+            f"{order}; {reboots[spec.reboot]}; margin {band(spec.margin)}; seed {spec.seed}."
         )
 
 
@@ -188,7 +197,7 @@ def _sees(finds: float | None) -> str:
     """What A/A blocks could have found."""
     if finds is None:
         return " They do not scatter, or are too few, and prove nothing."
-    size = f"{100 * (finds - 1):.2g} %" if finds < 2 else f"a factor of {finds:.2g}"
+    size = percent(finds - 1) if finds < 2 else f"a factor of {ratio_text(finds).point}"
     return f" They would have found a bias of {size} or more (in 80 of 100 campaigns), and nothing smaller for certain."
 
 
@@ -199,6 +208,5 @@ def _excludes_one(effect: Estimate | None) -> bool:
 
 
 def _ratio(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return format_number(estimate.point, 3)
-    return f"{format_number(estimate.point, 3)} ({format_number(estimate.low, 3)} to {format_number(estimate.high, 3)})"
+    shown = ratio_text(estimate.point, estimate.low, estimate.high)
+    return f"{shown.point} ({shown.interval()})" if shown.low else shown.point

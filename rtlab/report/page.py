@@ -11,8 +11,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from rtlab.report.metrics import HEADS, metric_tables
 from rtlab.text import clean
-from rtlab.units import format_number, from_base
 
 # More trials than these are shown as a sample: a page of 100 000 rows opens in no browser.
 MOST_TRIALS = 2000
@@ -31,7 +31,6 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_cleaned,
     )
-    environment.filters["number"] = format_number
     environment.filters["path"] = lambda text: quote(clean(text), safe="/.-_")
     environment.filters["tojson_plain"] = _as_json
     environment.filters["short"] = _short
@@ -59,8 +58,8 @@ def _as_json(value: Any) -> str:
 
 
 def _cleaned(value: Any) -> Any:
-    """Applied to every expression of the template, before escaping."""
-    return clean(value, keep_lines=True) if type(value) is str else value
+    """Applied to every expression of the template, before escaping. A number and its % stay on one line."""
+    return clean(value, keep_lines=True).replace(" %", "\u00a0%") if type(value) is str else value
 
 
 def render(
@@ -77,11 +76,13 @@ def render(
     shown = [attempts[i] for i in sample_places(len(attempts), MOST_TRIALS)]
     return _template().render(
         report=report,
-        figures=[(figure, Markup(figure.svg)) for figure in figures],
+        answer=report.answer,
+        figures=[(f, Markup(f.svg), Markup(f.narrow) if f.narrow is not None else None) for f in figures],
         published=published,
         others=others,
+        metrics=metric_tables(report),
+        metric_heads=HEADS,
         shown=shown,
-        from_base=from_base,
     )
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import io
 import math
 import re
+import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -26,8 +27,20 @@ from rtlab.units import format_number
 
 # Stands for the page's own colour of text while matplotlib draws.
 _INK = "#010203"
-# Okabe and Ito's palette for colour-blind readers, the mid-tones that show on white and on black.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# For colour-blind readers after Okabe and Ito; each has a contrast of 3 to 1 and more on the page's white and its dark.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c76b9e", "#9a7500", "#7b61c9")
+_TONES = {
+    "worse": "#d55e00",
+    "better": "#0072b2",
+    "same": "#009e73",
+    "unclear": "#808080",
+    "withheld": "#c76b9e",
+    "none": "#808080",
+}
+# What the panel beside the logarithmic one shows: near 1 the whole axis hides every difference.
+_NEAR = (0.8, 1.25)
+# Inches: what a telephone shows without shrinking its text, and a page beside its own text.
+_NARROW, _USUAL, _WIDE = 3.9, 4.9, 7.4
 _MARKS = ("o", "s", "^", "D", "v", "P")
 _SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "rtlab",
@@ -91,6 +104,8 @@ class Interval:
 
     Attributes:
         low, high: None where there is no interval.
+        told: Ratio and interval as text, with the verdict's sign and word.
+        tone: Of the verdict: its colour.
         floor: Noise floor, a distance from 1 on the log scale; None where no A/A blocks ran.
         paper: The paper's ratio, or None.
         others: Ratios that others published.
@@ -100,6 +115,8 @@ class Interval:
     point: float
     low: float | None
     high: float | None
+    told: str = ""
+    tone: str = "unclear"
     floor: float | None = None
     paper: float | None = None
     others: tuple[float, ...] = ()
@@ -123,7 +140,7 @@ class Plot(str):
 def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words: Words) -> Plot:
     """Every trial a dot, by order of execution; ``name`` keeps the ids of several plots in one page apart."""
     with matplotlib.rc_context(_SETTINGS):
-        figure, axes = _figure(7.2, 2.9)
+        figure, axes = _figure(_USUAL, 3.0)
         for index, arm in enumerate(arms):
             mine = [v for v in values if v.arm == arm]
             if mine:
@@ -148,14 +165,14 @@ def dots(name: str, values: Sequence[Dot], arms: Sequence[str], axis: str, words
         axes.set_xlabel("trial, in order of execution")
         axes.set_ylabel(_label(axis))
         if values:
-            axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=max(1, min(len(arms), 4)), frameon=False)
+            figure.legend(loc="outside upper center", ncols=_columns(map(_label, arms)), frameon=False, fontsize=9)
         return _plot(figure, name, words)
 
 
 def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> Plot:
     """Empirical distribution functions: the share of values up to x, one curve per runtime."""
     with matplotlib.rc_context(_SETTINGS):
-        figure, axes = _figure(7.2, 3.2)
+        figure, axes = _figure(_USUAL, 3.4)
         arms = list(dict.fromkeys(c.arm for c in curves))
         ends = [v for c in curves for v in c.values]
         for curve in curves:
@@ -173,7 +190,7 @@ def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> Plot:
                 marker=_MARKS[index % len(_MARKS)],
                 markersize=4,
                 markevery=max(1, len(xs) // 8),
-                label=_label(f"{curve.arm}, {curve.apart}" if curve.apart else curve.arm),
+                label=_label(curve.arm),
             )
         if ends and min(ends) > 0 and max(ends) > 20 * min(ends):
             axes.set_xscale("log")
@@ -186,7 +203,13 @@ def ecdf(name: str, curves: Sequence[Curve], axis: str, words: Words) -> Plot:
         axes.set_xlabel(_label(axis))
         axes.set_ylabel("share of starts")
         if ends:
-            axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+            for apart in dict.fromkeys(curve.apart for curve in curves if curve.apart):
+                axes.plot([], [], color=_INK, linestyle="--", linewidth=1.2, label=_label(f"dashed: {apart}"))
+            handles, labels = axes.get_legend_handles_labels()
+            once = dict(zip(reversed(labels), reversed(handles), strict=True))
+            names = list(dict.fromkeys(labels))
+            handles = [once[n] for n in names]
+            figure.legend(handles, names, loc="outside upper center", ncols=_columns(names), frameon=False, fontsize=9)
         return _plot(figure, name, words)
 
 
@@ -198,84 +221,137 @@ def _steps(values: Sequence[float]) -> tuple[list[float], list[float]]:
     return [ordered[0], *(ordered[i] for i in places)], [0.0, *((i + 1) / n for i in places)]
 
 
-def forest(name: str, lines: Sequence[Interval], margin: float, words: Words) -> Plot:
-    """Ratios to the baseline with their intervals; the margin as a band, the noise floor as a dotted box per line, the
-    paper's value as an open diamond and others' published values as crosses."""
+def _columns(names: Iterable[str]) -> int:
+    """How many names of a legend stand side by side."""
+    lengths = sorted(map(len, names)) or [1]
+    return max(1, min(4, 52 // (lengths[len(lengths) * 3 // 4 - 1] + 6)))
+
+
+def forest(name: str, lines: Sequence[Interval], margin: float, words: Words, *, narrow: bool = False) -> Plot:
+    """Ratios to the baseline with their intervals, on a logarithmic axis and beside it near 1; numbers and verdict at
+    the right, or above each line where the plot is narrow. The margin is a band, the noise floor a dotted box per line,
+    the paper's value an open diamond, others' published values are crosses."""
     with matplotlib.rc_context(_SETTINGS):
-        figure, axes = _figure(7.2, 1.9 + 0.42 * max(1, len(lines)))
-        axes.set_xscale("log")
-        axes.axvspan(1 / (1 + margin), 1 + margin, color="#888888", alpha=0.3, linewidth=0, label="margin")
-        axes.axvline(1.0, color=_INK, linewidth=0.8)
-        ends = [1 / (1 + margin), 1 + margin]
-        for place, line in enumerate(lines):
-            if line.floor is not None and line.floor < _MOST_LOG:
-                box = (math.exp(-line.floor), math.exp(line.floor))
-                axes.barh(
-                    place,
-                    box[1] - box[0],
-                    left=box[0],
-                    height=0.62,
-                    facecolor="none",
-                    edgecolor=_INK,
-                    linestyle=":",
-                    linewidth=1.1,
-                    label="noise floor (A/A)",
-                )
-                ends += box
-            if line.low is not None and line.high is not None:
-                axes.plot(
-                    [line.low, line.high],
-                    [place, place],
-                    color=_COLOURS[0],
-                    linewidth=2.5,
-                    label="95 % interval",
-                )
-                ends += [line.low, line.high]
-            axes.plot(
-                [line.point],
-                [place],
-                marker="o",
-                color=_COLOURS[0],
-                markersize=7,
-                linestyle="none",
-                label="estimate",
-            )
-            ends.append(line.point)
-            published = [("D", _COLOURS[1], "the paper's", [line.paper] if line.paper is not None else [])]
-            published.append(("x", _COLOURS[3], "published by others", list(line.others)))
-            for mark, colour, label, ratios in published:
-                if ratios:
-                    axes.plot(
-                        ratios,
-                        [place + 0.17] * len(ratios),
-                        marker=mark,
-                        markersize=6,
-                        linestyle="none",
-                        markerfacecolor="none",
-                        markeredgecolor=colour,
-                        markeredgewidth=1.4,
-                        label=label,
-                    )
-                    ends += ratios
-        # An interval from two blocks may span many powers of ten; the axis then keeps to what can be read.
-        low = max(min(ends), min((line.point for line in lines), default=1.0) / 100)
-        high = min(max(ends), max((line.point for line in lines), default=1.0) * 100)
-        axes.set_xlim(low / 1.15, high * 1.15)
-        for place, line in enumerate(lines):
-            for end, edge, mark in ((line.low, low / 1.15, "<"), (line.high, high * 1.15, ">")):
-                if end is not None and (end < edge if mark == "<" else end > edge):
-                    axes.plot([edge], [place], marker=mark, color=_COLOURS[0], clip_on=False, linestyle="none")
-        axes.set_ylim(len(lines) - 0.4, -0.6)
-        axes.set_yticks(range(len(lines)), [_label(line.label) for line in lines])
-        axes.set_xticks(_round_ratios(low / 1.15, high * 1.15))
-        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("ratio to the baseline (logarithmic)")
-        handles, labels = axes.get_legend_handles_labels()
+        width = _NARROW if narrow else _WIDE
+        height = 1.75 + (0.5 if narrow else 0.36) * max(1, len(lines))
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        figure.patch.set_alpha(0)
+        whole, near = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": (3, 2)})
+        low, high = _ends(lines, margin)
+        for axes, ends in ((whole, (low / 1.15, high * 1.15)), (near, _NEAR)):
+            _dressed(axes)
+            axes.set_xscale("log")
+            axes.set_xlim(*ends)
+            _band(axes, margin, len(lines), narrow=narrow)
+            for place, line in enumerate(lines):
+                _interval(axes, place, line, ends)
+            axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        whole.set_xticks(_round_ratios(low / 1.15, high * 1.15))
+        near.set_xticks([0.8, 0.9, 1, 1.1, 1.25] if not narrow else [0.8, 1, 1.25])
+        whole.set_ylim(len(lines) - 0.4, -0.75 if narrow else -0.6)
+        whole.set_xlabel("ratio (logarithmic)" if narrow else "ratio to the baseline (logarithmic)")
+        near.set_xlabel(f"{_NEAR[0]:g} to {_NEAR[1]:g}")
+        _told(whole, near, lines, narrow=narrow)
+        whole.plot([], [], color=_INK, linewidth=2.5, marker="o", markersize=7, label="estimate, 95 % interval")
+        handles, labels = whole.get_legend_handles_labels()
         once = dict(zip(reversed(labels), reversed(handles), strict=True))
         kept = [label for label in dict.fromkeys(labels) if not label.startswith("_")]
-        figure.legend([once[k] for k in kept], kept, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+        columns = 2 if narrow else 5
+        figure.legend(
+            [once[k] for k in kept], kept, loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+        )
         return _plot(figure, name, words)
+
+
+def _band(axes: Axes, margin: float, lines: int, *, narrow: bool) -> None:
+    """The margin and the line at 1; where text stands between the lines they leave it room."""
+    low, high = 1 / (1 + margin), 1 + margin
+    if not narrow:
+        axes.axvspan(low, high, color="#888888", alpha=0.3, linewidth=0, label="margin")
+        axes.axvline(1.0, color=_INK, linewidth=0.8)
+        return
+    axes.grid(visible=False)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    for place in range(lines):
+        axes.barh(
+            place, high - low, left=low, height=0.4, color="#888888", alpha=0.3, linewidth=0, label="margin", zorder=0
+        )
+        axes.plot([1, 1], [place - 0.2, place + 0.2], color=_INK, linewidth=0.8)
+        axes.axhline(place, color="#888888", alpha=0.4, linewidth=0.6, zorder=0)
+
+
+def _ends(lines: Sequence[Interval], margin: float) -> tuple[float, float]:
+    """What the whole axis spans. An interval from two blocks may span many powers of ten; the axis keeps to what can
+    be read."""
+    ends = [1 / (1 + margin), 1 + margin]
+    for line in lines:
+        ends += [x for x in (line.point, line.low, line.high, line.paper, *line.others) if x is not None]
+        if line.floor is not None and line.floor < _MOST_LOG:
+            ends += [math.exp(-line.floor), math.exp(line.floor)]
+    points = [line.point for line in lines] or [1.0]
+    return max(min(ends), min(points) / 100), min(max(ends), max(points) * 100)
+
+
+def _interval(axes: Axes, place: int, line: Interval, ends: tuple[float, float]) -> None:
+    """One line of the forest in one panel; what lies beyond it is an arrow at its edge."""
+    colour = _TONES.get(line.tone, _TONES["none"])
+    if line.floor is not None and line.floor < _MOST_LOG:
+        box = (math.exp(-line.floor), math.exp(line.floor))
+        axes.barh(
+            place,
+            box[1] - box[0],
+            left=box[0],
+            height=0.62,
+            facecolor="none",
+            edgecolor=_INK,
+            linestyle=":",
+            linewidth=1.1,
+            label="noise floor (A/A)",
+        )
+    if line.low is not None and line.high is not None:
+        axes.plot([line.low, line.high], [place, place], color=colour, linewidth=2.5)
+    axes.plot([line.point], [place], marker="o", color=colour, markersize=7, linestyle="none")
+    published = [("D", "the paper's", [line.paper] if line.paper is not None else [])]
+    published.append(("x", "published by others", list(line.others)))
+    for mark, label, ratios in published:
+        if ratios:
+            axes.plot(
+                ratios,
+                [place + 0.17] * len(ratios),
+                marker=mark,
+                markersize=6,
+                linestyle="none",
+                markerfacecolor="none",
+                markeredgecolor=_INK,
+                markeredgewidth=1.2,
+                label=label,
+            )
+    least, most = (x if x is not None else line.point for x in (line.low, line.high))
+    for beyond, edge, mark in ((least < ends[0], ends[0], "<"), (most > ends[1], ends[1], ">")):
+        if beyond:
+            axes.plot([edge], [place], marker=mark, color=colour, clip_on=False, linestyle="none")
+
+
+def _told(whole: Axes, near: Axes, lines: Sequence[Interval], *, narrow: bool) -> None:
+    """Each line's name, numbers and verdict."""
+    places = range(len(lines))
+    if narrow:
+        whole.set_yticks(places, [""] * len(lines))
+        for place, line in enumerate(lines):
+            told = f"{_label(line.label)}  {_label(line.told)}"
+            whole.text(
+                0, place - 0.24, told, transform=whole.get_yaxis_transform(), fontsize=9, va="bottom", in_layout=False
+            )
+        return
+    whole.set_yticks(places, [_label(line.label) for line in lines])
+    near.yaxis.tick_right()
+    near.tick_params(axis="y", length=0)
+    for place, line in enumerate(lines):
+        near.text(1.08, place, _label(line.told), transform=near.get_yaxis_transform(), va="center", fontsize=9.5)
+    near.tick_params(axis="y", labelright=False)
 
 
 def _round_ratios(low: float, high: float) -> list[float]:
@@ -293,10 +369,14 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
     FigureCanvasSVG(figure)
     axes = figure.add_subplot()
     figure.patch.set_alpha(0)
+    _dressed(axes)
+    return figure, axes
+
+
+def _dressed(axes: Axes) -> None:
     axes.patch.set_alpha(0)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, color="#888888", linewidth=0.6)
-    return figure, axes
 
 
 def _tick(value: float, _place: int) -> str:
@@ -311,7 +391,8 @@ def _label(text: str) -> str:
 
 
 def _plot(figure: Figure, name: str, words: Words) -> Plot:
-    figure.supxlabel(clean(words.where)[:120], x=0.01, ha="left", fontsize=9, fontweight="bold")
+    where = "\n".join(textwrap.wrap(clean(words.where)[:120], int(11.5 * figure.get_figwidth())))
+    figure.supxlabel(where, x=0.01, ha="left", fontsize=9, fontweight="bold")
     out = io.StringIO()
     with warnings.catch_warnings():
         # Names in scripts that matplotlib's own font lacks are text in the SVG: the reader's font shows them.

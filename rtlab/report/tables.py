@@ -1,17 +1,19 @@
-"""Tables I-V with the paper's columns and units, the paper's values beside the campaign's. Pure.
+"""Tables I-V with the paper's columns and units: one row per runtime, the paper's values beneath. Pure.
 
-A cell is a number, or a word that says why there is none; a missing number is never 0.
+A cell is an estimate with its scatter and count, or a word that says why there is none; a missing number is never 0.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
 from rtlab.report import paper
+from rtlab.report.answer import Answer, Line, listed
 from rtlab.text import clean
 from rtlab.units import from_base
 
@@ -46,25 +48,71 @@ PLACES = {"I": 3, "II": 0, "III": 2, "IV": 2, "V": 0}
 SINCE_BOOT = ("III", "V")
 NOT_TAKEN = "not taken"
 CENSORED = "too fast to tell"
+FAILED = "failed"
 PAPER_FILE_MB = 2048
 _DASH = "–"
 
-Cell = float | str | None
+Number = float | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """What one runtime gave in one column, in the column's unit.
+
+    Attributes:
+        mean: None where there is none, and then ``reason`` says why.
+        n: Values that are in it; n_failed trials gave none, n_censored were too fast to tell.
+    """
+
+    mean: float | None
+    median: float | None = None
+    sd: float | None = None
+    n: int = 0
+    n_failed: int = 0
+    n_censored: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line: ``cells`` in display units, one per column; None where there is no number."""
+    """One line, of a runtime or of the paper's: ``cells`` one per column.
+
+    Attributes:
+        over_window: The values are changes over a window, where the paper's are since boot.
+    """
 
     runtime: str
-    statistic: str
     cells: tuple[Cell, ...]
     of_the_paper: bool = False
+    over_window: bool = False
+
+    @property
+    def says_something(self) -> bool:
+        """Whether any cell has a number, or a reason other than that nothing was taken."""
+        return any(c.mean is not None or c.n_failed or c.n_censored for c in self.cells)
+
+    def statistics(self) -> tuple[tuple[str, tuple[Number, ...]], ...]:
+        """The same as one line per statistic, for files: numbers, a word where there is none, None for nothing."""
+        if self.of_the_paper:
+            return (("the paper's", tuple(c.mean for c in self.cells)),)
+        found: list[tuple[str, tuple[Number, ...]]] = [
+            (
+                "mean, window" if self.over_window else "mean",
+                tuple(c.reason if c.mean is None else c.mean for c in self.cells),
+            ),
+            ("median", tuple(c.median for c in self.cells)),
+            ("SD", tuple(c.sd for c in self.cells)),
+            ("n ok", tuple(str(c.n) for c in self.cells)),
+            ("n failed", tuple(str(c.n_failed) for c in self.cells)),
+        ]
+        if any(c.n_censored for c in self.cells):
+            found.append((f"n {CENSORED}", tuple(str(c.n_censored) for c in self.cells)))
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One of tables I-V. ``columns`` are (key, head, unit)."""
+    """One of tables I-V. ``columns`` are (key, head, unit); without rows it was not measured, and ``notes`` say so."""
 
     number: str
     title: str
@@ -80,14 +128,38 @@ class Table:
         """The head of every column with its unit."""
         return tuple(f"{head} ({UNITS.get(unit, unit)})" for _, head, unit in self.columns)
 
-    def shown(self, row: Row) -> tuple[str, ...]:
-        """The row's cells as text."""
-        if row.statistic.startswith("n "):
-            return tuple(_DASH if c is None else clean(c) if isinstance(c, str) else f"{c:.0f}" for c in row.cells)
-        return tuple(shown(c, PLACES[self.number]) for c in row.cells)
+    def shown(self, row: Row) -> tuple[tuple[str, str], ...]:
+        """The row's cells as text: ``0.510 ± 0.005`` and ``(0.509; 15)``, the median and the count."""
+        return tuple(_texts(cell, PLACES[self.number], row.of_the_paper) for cell in row.cells)
+
+    def joined(self, row: Row) -> tuple[str, ...]:
+        """The same, each cell in one text."""
+        return tuple(" ".join(filter(None, cell)) for cell in self.shown(row))
+
+    @property
+    def key(self) -> str:
+        """How to read a cell; empty where none was measured."""
+        measured = [row for row in self.rows if not row.of_the_paper]
+        what = "mean ± SD (median; n)"
+        if any(row.over_window for row in measured):
+            what += ", over the window"
+        return what if measured else ""
 
 
-def shown(cell: Cell, places: int) -> str:
+def _texts(cell: Cell, places: int, of_the_paper: bool) -> tuple[str, str]:
+    if cell.mean is None:
+        told = f"{cell.n_failed} failed" if cell.n_failed and cell.reason == FAILED else cell.reason
+        return clean(told) or _DASH, ""
+    mean = shown(cell.mean, places)
+    if of_the_paper:
+        return mean, ""
+    scatter = f" ± {shown(cell.sd, places)}" if cell.sd is not None else ""
+    parts = [shown(cell.median, places), str(cell.n)]
+    parts += [f"{n} {what}" for n, what in ((cell.n_failed, FAILED), (cell.n_censored, CENSORED)) if n]
+    return mean + scatter, f"({'; '.join(parts)})"
+
+
+def shown(cell: Number, places: int) -> str:
     """A cell as text with at least two significant digits; a dash for None."""
     if cell is None:
         return _DASH
@@ -136,21 +208,30 @@ def _table(
     parameters = spec.parameters.get(experiment, {})
     over_window = number in SINCE_BOOT and not parameters.get("uptime_s") and bool(of)
     rows: list[Row] = []
-    for arm in spec.runtimes:
-        title = titles.get(arm, arm)
-        found = [described.get((*_place(of.get(column)), arm)) for column in printed.units]
-        rows += _arm_rows(title, found, list(printed.units.values()), over_window)
-        if arm in printed.values:
-            rows.append(_paper_row(title, printed, arm))
-    rows += [_paper_row(titles.get(r, r), printed, r) for r in printed.values if r not in spec.runtimes]
+    if experiment in spec.experiments:
+        for arm in spec.runtimes:
+            found = [described.get((*_place(of.get(column)), arm)) for column in printed.units]
+            cells = tuple(_cell(s, unit) for s, unit in zip(found, printed.units.values(), strict=True))
+            rows.append(Row(runtime=titles.get(arm, arm), cells=cells, over_window=over_window))
+    silent = [row.runtime for row in rows if not row.says_something]
+    rows = [row for row in rows if row.says_something]
+    about = [f"{listed(silent)}: {NOT_TAKEN}."] if silent and rows else []
+    if rows:
+        theirs = sorted(
+            printed.values, key=lambda r: (r not in spec.runtimes, spec.runtimes.index(r) if r in spec.runtimes else 0)
+        )
+        rows += [_paper_row(titles.get(r, r), printed, r) for r in theirs]
+    notes: tuple[str, ...] = ("This experiment was not part of the campaign.",)
+    if experiment in spec.experiments:
+        about = about if rows else ["Nothing of it was measured."]
+        noted_here = noted.get(experiment, set())
+        notes = (*about, *_notes(number, parameters, noted_here, over_window), *_about_censored(rows))
     return Table(
         number=number,
         title=printed.title,
         columns=tuple((key, COLUMNS.get(key, key), unit) for key, unit in printed.units.items()),
         rows=tuple(rows),
-        notes=(*_notes(number, parameters, noted.get(experiment, set()), over_window), *_about_censored(rows))
-        if experiment in spec.experiments
-        else ("This experiment was not part of the campaign.",),
+        notes=notes,
     )
 
 
@@ -158,59 +239,42 @@ def _place(found: tuple[str, Metric] | None) -> tuple[str, str]:
     return ("", "") if found is None else (found[0], found[1].name)
 
 
-def _arm_rows(
-    title: str,
-    found: Sequence[Summary | None],
-    units: Sequence[str],
-    over_window: bool,
-) -> list[Row]:
-    def cells(pick: str) -> tuple[Cell, ...]:
-        row: list[Cell] = []
-        for summary, unit in zip(found, units, strict=True):
-            if summary is None:
-                row.append(NOT_TAKEN)
-                continue
-            value = getattr(summary, pick)
-            value = value.point if pick == "median" and value is not None else value
-            if value is not None:
-                row.append(from_base(value, unit))
-            else:
-                row.append(_why_none(summary) if pick == "mean" else None)
-        return tuple(row)
-
-    counted = tuple(NOT_TAKEN if s is None else str(s.n) for s in found)
-    failed = tuple(None if s is None else str(s.n_failed) for s in found)
-    rows = [Row(runtime=title, statistic="mean, window" if over_window else "mean", cells=cells("mean"))]
-    rows += [Row(runtime=title, statistic=statistic, cells=cells(statistic)) for statistic in ("median",)]
-    rows.append(Row(runtime=title, statistic="SD", cells=cells("sd")))
-    rows.append(Row(runtime=title, statistic="n ok", cells=counted))
-    rows.append(Row(runtime=title, statistic="n failed", cells=failed))
-    if any(s is not None and s.n_censored for s in found):
-        censored = tuple(None if s is None else str(s.n_censored) for s in found)
-        rows.append(Row(runtime=title, statistic=f"n {CENSORED}", cells=censored))
-    if over_window:
-        rows.append(Row(runtime=title, statistic="since boot", cells=(NOT_TAKEN,) * len(units)))
-    return rows
+def _cell(summary: Summary | None, unit: str) -> Cell:
+    if summary is None:
+        return Cell(mean=None, reason=NOT_TAKEN)
+    mean, median, sd = (
+        None if value is None else from_base(value, unit)
+        for value in (summary.mean, summary.median.point if summary.median else None, summary.sd)
+    )
+    return Cell(
+        mean=mean,
+        median=median,
+        sd=sd,
+        n=summary.n,
+        n_failed=summary.n_failed,
+        n_censored=summary.n_censored,
+        reason="" if mean is not None else _why_none(summary),
+    )
 
 
 def _about_censored(rows: Sequence[Row]) -> tuple[str, ...]:
-    if not any(row.statistic == f"n {CENSORED}" for row in rows):
+    if not any(cell.n_censored for row in rows for cell in row.cells):
         return ()
     return (
         f"Values that were {CENSORED} are in no mean or median: what stands there is too low by an unknown amount.",
     )
 
 
-def _why_none(summary: Summary) -> Cell:
+def _why_none(summary: Summary) -> str:
     if summary.n_censored:
         return CENSORED
-    return "failed" if summary.n_failed else NOT_TAKEN
+    return FAILED if summary.n_failed else NOT_TAKEN
 
 
 def _paper_row(title: str, printed: paper.PaperTable, runtime: str) -> Row:
     values = printed.values[runtime]
-    cells: tuple[Cell, ...] = tuple(values[column] for column in printed.units)
-    return Row(runtime=title, statistic="the paper's", cells=cells, of_the_paper=True)
+    cells = tuple(Cell(mean=values[column]) for column in printed.units)
+    return Row(runtime=title, cells=cells, of_the_paper=True)
 
 
 def _notes(number: str, parameters: Mapping[str, Json], noted: set[str], over_window: bool) -> list[str]:
@@ -302,13 +366,19 @@ def markdown(tables: Sequence[Table]) -> str:
     lines: list[str] = []
     for table in tables:
         lines += [f"## {table.heading}", ""]
-        lines.append("| runtime | | " + " | ".join(markdown_text(h) for h in table.heads()) + " |")
-        lines.append("|---|---|" + "---:|" * len(table.columns))
-        for row in table.rows:
-            cells = [markdown_text(row.runtime), markdown_text(row.statistic), *map(markdown_text, table.shown(row))]
-            lines.append("| " + " | ".join(cells) + " |")
-        lines += ["", *(f"- {markdown_text(note)}" for note in table.notes), ""]
+        if table.rows:
+            lines.append(f"| {markdown_text(table.key)} | " + " | ".join(map(markdown_text, table.heads())) + " |")
+            lines.append("|---|" + "---:|" * len(table.columns))
+            for row in table.rows:
+                lines.append("| " + " | ".join(map(markdown_text, (row_name(row), *table.joined(row)))) + " |")
+            lines.append("")
+        lines += [*(f"- {markdown_text(note)}" for note in table.notes), ""]
     return "\n".join(lines)
+
+
+def row_name(row: Row) -> str:
+    """``runC``, or whose values the paper printed."""
+    return f"the paper's {row.runtime}" if row.of_the_paper else row.runtime
 
 
 def markdown_text(text: str) -> str:
@@ -319,31 +389,41 @@ def markdown_text(text: str) -> str:
     return escaped
 
 
-def as_csv(tables: Sequence[Table], level: str) -> str:
-    """One line per cell; no value is an empty field. ``level`` says in each line where it was measured."""
+def as_csv(tables: Sequence[Table], level: str, answer: Answer | None = None) -> str:
+    """One line per number; no value is an empty field. ``level`` says in each line where it was measured.
+
+    Args:
+        answer: Its lines stand last, ``answer`` in place of a table's number and an experiment in place of a column.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("measured_on", "table", "runtime", "statistic", "column", "unit", "value", "note"))
     for table in tables:
         for row in table.rows:
-            for (key, _, unit), cell in zip(table.columns, row.cells, strict=True):
-                is_count = row.statistic.startswith("n ")
-                number = isinstance(cell, float | int) or (is_count and isinstance(cell, str) and cell.isdigit())
-                value, note = (cell, "") if number else ("", cell or "")
-                shown_unit = "1" if is_count else unit
-                writer.writerow(
-                    (
-                        level,
-                        table.number,
-                        csv_text(row.runtime),
-                        row.statistic,
-                        key,
-                        shown_unit,
-                        value,
-                        csv_text(str(note)),
-                    )
-                )
+            for statistic, cells in row.statistics():
+                for (key, _, unit), cell in zip(table.columns, cells, strict=True):
+                    is_count = statistic.startswith("n ")
+                    number = isinstance(cell, float | int) or (is_count and isinstance(cell, str))
+                    value, note = (cell, "") if number else ("", cell or "")
+                    place = (level, table.number, csv_text(row.runtime), statistic, key, "1" if is_count else unit)
+                    writer.writerow((*place, value, csv_text(str(note))))
+    for line in answer.lines if answer else ():
+        assert answer is not None
+        for runtime, statistic, unit, value, note in _answered(answer, line):
+            place = (level, "answer", csv_text(runtime), statistic, line.experiment, unit)
+            finite = "" if value is None or not math.isfinite(value) else value
+            writer.writerow((*place, finite, csv_text(note)))
     return out.getvalue()
+
+
+def _answered(answer: Answer, line: Line) -> Iterator[tuple[str, str, str, float | None, str]]:
+    """(runtime, statistic, unit, value, note) of one line of the answer."""
+    yield answer.baseline, "median", line.unit, line.baseline, line.reason
+    for cell in line.cells:
+        yield cell.title, "median", line.unit, cell.value, ""
+        yield cell.title, "ratio", "1", cell.ratio, cell.word if cell.ratio else cell.reason
+        yield cell.title, "ratio, low", "1", cell.low, ""
+        yield cell.title, "ratio, high", "1", cell.high, ""
 
 
 def csv_text(text: str) -> str:

@@ -221,6 +221,7 @@ def _decided(
                 difference=d.difference,
                 at_bound=d.bounded.ratio if d.bounded else None,
                 failures=_failures(d, spec, names),
+                why_not=why_not,
             )
         )
     return tuple(found)

@@ -104,6 +104,7 @@ class Cpu(Declared):
         Metric(
             name="compute_cpu_s",
             title="CPU time for computing in one process",
+            label="CPU time for computing",
             unit="s",
             better="lower",
             primary=True,
@@ -145,7 +146,7 @@ class Cpu(Declared):
         the pipe, as the primary metric."""
         if "compute_units" in parameters:
             return self
-        pipe = replace(_PIPE, title="CPU time for the unit of work", primary=True)
+        pipe = replace(_PIPE, title="CPU time for the unit of work", label="CPU time, unit of work", primary=True)
         rest = tuple(m for m in self.metrics if m.name not in ("compute_cpu_s", pipe.name))
         return replace(self, metrics=(pipe, *rest))
 

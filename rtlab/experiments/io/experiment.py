@@ -74,6 +74,7 @@ class Io(Declared):
         Metric(
             name="put_block_bytes_per_s",
             title="sequential output, block",
+            label="Sequential block write",
             unit="B/s",
             display_unit="K/s",
             better="higher",

@@ -53,6 +53,7 @@ class Network(Declared):
         Metric(
             name="request_s",
             title="request and response",
+            label="Request and response",
             unit="s",
             display_unit="ms",
             better="lower",

@@ -1,4 +1,4 @@
-"""Tables I-V for a paper."""
+"""The answer and tables I-V for a paper."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from rtlab.report.model import Report
 
 def export(report: Report, runtime: str) -> bytes:
     """The same as report/tables.tex."""
-    return latex.document(report.tables, report.name, report.where, report.meaning, report.meaningless).encode()
+    return latex.document(report).encode()
