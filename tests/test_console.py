@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from rtlab.cli import console
+from rtlab.cli import progress as live
 from rtlab.model import Event
 
 
@@ -39,8 +40,8 @@ def test_what_was_held_back_is_told_when_its_time_has_come(
     monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
 ) -> None:
     """A trial that hangs begins soon after the one before: its line must not be lost."""
-    monkeypatch.setattr(console, "PLAIN_EVERY_S", 0.3)
-    with console.ProgressLine().shown() as progress:
+    monkeypatch.setattr(live, "PLAIN_EVERY_S", 0.3)
+    with console.progress() as progress:
         for number in (1, 2, 3):
             progress(trial(number))
         assert said() == ["trial: node1: 1/8 (12%)"]
@@ -51,9 +52,9 @@ def test_what_was_held_back_is_told_when_its_time_has_come(
 def test_long_work_is_named_again_and_finished_work_is_not(
     monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
 ) -> None:
-    monkeypatch.setattr(console, "PLAIN_EVERY_S", 0.1)
-    monkeypatch.setattr(console, "STILL_EVERY_S", 0.2)
-    with console.ProgressLine().shown() as progress:
+    monkeypatch.setattr(live, "PLAIN_EVERY_S", 0.1)
+    monkeypatch.setattr(live, "STILL_EVERY_S", 0.2)
+    with console.progress() as progress:
         progress(trial(4))
         until(lambda: "still trial: node1: 4/8 (50%)" in said())
         progress(trial(8))

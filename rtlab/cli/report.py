@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 from rtlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +17,16 @@ FORMATS = ("terminal", "markdown", "csv", "json")
 
 
 def command(
-    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
-    output: Annotated[str, typer.Option("--format", help=f"What stdout gets: {', '.join(FORMATS)}.")] = "terminal",
+    campaign: Annotated[
+        str,
+        typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--format", help=f"What stdout gets: {', '.join(FORMATS)}.", autocompletion=completion.report_formats
+        ),
+    ] = "terminal",
     pdf: Annotated[bool, typer.Option("--pdf", help="The plots as PDF too, in report/plots.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
@@ -40,11 +48,11 @@ def command(
     chosen = "json" if as_json else output
     if chosen not in FORMATS:
         raise UsageError(f"--format takes {', '.join(FORMATS)}, not {chosen[:40]!r}.")
-    found = store.find(settings.campaigns_folder(), campaign or None)
+    found = store.find(place.campaigns_folder(), campaign or None)
     built = reports.build(found)
     reports.write(built, found.folder, pdf=pdf)
     if chosen == "json":
-        console.print_json(reports.as_json(built))
+        documents.show("report", reports.as_json(built))
     elif chosen == "csv":
         sys.stdout.write(tables.as_csv(built.tables, built.testbed.level.value))
     elif chosen == "markdown":

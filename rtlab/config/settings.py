@@ -84,14 +84,17 @@ class CampaignSettings:
     runs: Annotated[int, Interval(ge=1, le=MAX_RUNS)] = setting(
         15, "Number of blocks: every runtime once in each. 15 is the paper's number, 16 balances the crossover."
     )
-    experiments: tuple[str, ...] = setting((), "Empty: all.")
-    runtimes: tuple[str, ...] = setting((), "Empty: all that the testbed has.")
+    experiments: tuple[str, ...] = setting((), "Experiments to run, such as boot,io; empty: all.")
+    runtimes: tuple[str, ...] = setting(
+        (), "Runtimes to compare, such as runc,gvisor; empty: all that the testbed has."
+    )
     baseline: str = setting("runc", "The runtime that the others are compared with.")
     reboot: Literal["auto", "trial", "block", "never"] = setting(
         "auto", "When a machine is rebooted. auto: once per block and runtime where rtlab may reboot, else never."
     )
     seed: Annotated[int, Interval(ge=0, le=2**63 - 1)] | None = setting(
-        None, "Of the random order; unset: drawn at random, and stored with the campaign."
+        None,
+        "Of the random order: the same seed gives the same plan; unset: drawn at random, and stored with the campaign.",
     )
     until_percent: Annotated[float, Interval(gt=0, lt=100)] | None = setting(
         None, "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent."
