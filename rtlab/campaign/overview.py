@@ -66,6 +66,7 @@ def overview(campaign: Campaign) -> Overview:
     Raises:
         StoreError: the campaign is damaged.
     """
+    _ = campaign.spec  # first, whether this rtlab can read it
     trials, waiting, records = campaign.plan, pending(campaign), campaign.records()
     left = {t.block for t in waiting}
     own = {t.block for t in trials if t.kind == "ab" and t.repeats is None}

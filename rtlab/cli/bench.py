@@ -71,16 +71,17 @@ def _run(
     resume: str,
     accept_changes: bool,
 ) -> tuple[Campaign, Progressed]:
-    from rtlab import plugins
-    from rtlab.campaign import choosing
-    from rtlab.campaign.session import Session
-    from rtlab.cli.plan import can_decide
-    from rtlab.model import Level
-
     state = place.state_folder()
     strict = given.config().campaign.strict
-    machines = plugins.provider(testbed.provider).open(testbed, state)
+    # The imports take seconds on a busy machine: something is on the screen before them.
     with state.locked("rtlab bench"), console.progress("Opening the campaign") as notify:
+        from rtlab import plugins
+        from rtlab.campaign import choosing
+        from rtlab.campaign.session import Session
+        from rtlab.cli.plan import can_decide
+        from rtlab.model import Level
+
+        machines = plugins.provider(testbed.provider).open(testbed, state)
         campaign, resumed = choosing.choose_campaign(
             place.campaigns_folder(),
             spec,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,23 +25,47 @@ if TYPE_CHECKING:
 out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
 err = Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty())
 
+# What a line hangs under: its indent, and a bullet, an arrow or a number.
+_START = re.compile(r" *(?:[•→-] |\d+\. )?")
 # A cell that is a number, perhaps with a unit or an interval after it.
 _NUMBER = re.compile(r"[±×≈<>−-]? ?[0-9][0-9.,  ]*(e[+-]?[0-9]+)?(?![0-9A-Za-z:_-])")
 
 
 def say(message: str) -> None:
     """One line for a person, on stderr."""
-    err.print(escape(clean(message)))
+    err.print(escape(_wrapped(err, clean(message))))
 
 
 def print_line(message: str = "") -> None:
     """One line of a result, on stdout."""
-    out.print(escape(clean(message, keep_lines=True)))
+    out.print(escape(_wrapped(out, clean(message, keep_lines=True))))
+
+
+def _wrapped(console: Console, text: str) -> str:
+    """Text at the terminal's width, what follows in a line hanging under its beginning; a pipe gets whole lines."""
+    if not console.is_terminal:
+        return text
+    found = []
+    for line in text.splitlines() or [""]:
+        if len(line) <= console.width:
+            found.append(line)
+            continue
+        start = _START.match(line)
+        indent = " " * min(len(start[0]) if start else 0, console.width // 3)
+        found += textwrap.wrap(
+            line,
+            console.width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+            drop_whitespace=True,
+        )
+    return "\n".join(found)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout. Cells are text, never markup; columns of numbers stand right and are never broken."""
-    table = Table(title=escape(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         cells = [clean(row[index]) for row in rows]
         numeric = 2 * sum(bool(_NUMBER.match(cell)) for cell in cells) > len(cells)
@@ -56,6 +81,8 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_row(*(escape(clean(cell, keep_lines=True)) for cell in row))
     # A file or a pipe has no width to keep to.
     wide = out if out.is_terminal else Console(file=out.file, width=max(out.width, 160), highlight=False)
+    if title:
+        print_line(title)
     wide.print(table)
 
 

@@ -45,7 +45,8 @@ def command(
     if yes and not fix:
         raise UsageError("--yes goes with --fix.", remedy="rtlab doctor --fix --yes")
     wanted = given.config().testbed
-    diagnosis = doctor.examine(wanted)
+    with console.progress("Looking at this machine: a tiny guest is booted where there is a /dev/kvm"):
+        diagnosis = doctor.examine(wanted)
     if fix:
         plan = doctor.planned(diagnosis)
         if plan and _agreed(plan, yes):

@@ -45,12 +45,12 @@ def command(
     Exit status 0 when every runtime is proved, 1 when something failed (it is named), 3 when this machine lacks
     something, 6 when another rtlab is at work here, 130 when it was interrupted.
     """
-    from rtlab import testbed
-
-    wanted = _decided(given, **_stored(like, given)) if like else _decided(given)
-    if like:
-        _say_differences(like, wanted)
     with console.progress("Looking at this machine") as notify:
+        from rtlab import testbed
+
+        wanted = _decided(given, **_stored(like, given)) if like else _decided(given)
+        if like:
+            _say_differences(like, wanted)
         done = testbed.up(wanted, place.state_folder(), notify, provision=provision)
     _tell(done, as_json)
 

@@ -131,12 +131,17 @@ def _csv_field(text: str) -> str:
 
 
 def estimates(report: Report) -> Json:
-    """Where it ran and what that means; then summaries, comparisons and warnings, with full numbers."""
+    """Where it ran and what that means; then summaries, comparisons and warnings, with full numbers.
+
+    Verdicts are given on the primary comparisons; the exploratory ones stand apart, so that nobody counts them among
+    these.
+    """
     return {
         "level": report.testbed.level.value,
         "meaning": report.meaning,
         "summaries": [_plain(s) for s in report.analysis.summaries],
-        "comparisons": [_plain(c) for c in report.analysis.comparisons],
+        "comparisons": [_plain(c) for c in report.primaries()],
+        "exploratory": [_plain(c) for c in report.analysis.comparisons if c.exploratory],
         "caveats": [_plain(c) for c in report.caveats],
     }
 
