@@ -202,6 +202,21 @@ def hold_lock(file: Path, purpose: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_held(file: Path) -> bool:
+    """Whether somebody holds the lock ``file`` at the moment; makes no file."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @contextmanager
 def wait_for_lock(
     file: Path, purpose: str, *, timeout_s: float, on_wait: Callable[[], None] = lambda: None

@@ -32,6 +32,24 @@ def choose_campaign(
             or the campaign to resume needs machines or runtimes that the testbed has not.
         StoreError: the disk is full or nearly so, or the campaign is damaged or of a newer rtlab.
     """
+    campaign = unfinished(parent, spec, testbed, new=new, resume=resume)
+    if campaign is not None:
+        return campaign, True
+    machines = tuple(m.name for m in testbed.machines)
+    trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
+    require_space(parent)
+    made_with = content.root() if plugins.provider(testbed.provider).makes_machines else None
+    return store.create(parent, spec, testbed, trials, made_with=made_with, durable=durable), False
+
+
+def unfinished(
+    parent: Path, spec: CampaignSpec, testbed: Testbed, *, new: bool = False, resume: str | None = None
+) -> Campaign | None:
+    """The campaign that ``bench`` would go on with; None when it would begin a new one. Writes nothing.
+
+    Raises:
+        UsageError, StoreError: as ``choose_campaign``.
+    """
     if new and resume is not None:
         raise UsageError("--new and --resume exclude each other.", remedy="Say one of them.")
     if resume is not None:
@@ -41,24 +59,20 @@ def choose_campaign(
                 f"{campaign.folder.name} is finished: there is nothing to resume.", remedy="Use `rtlab bench --new`."
             )
         _require_machines(campaign, testbed)
-        return campaign, True
+        return campaign
     if not new:
         digest = store.spec_digest(spec, testbed.id)
-        unfinished = [c for c in store.known(parent) if not c.finished]
-        for campaign in reversed(unfinished):
+        waiting = [c for c in store.known(parent) if not c.finished]
+        for campaign in reversed(waiting):
             if campaign.digest == digest:
-                return campaign, True
-        if unfinished:
-            newest = unfinished[-1]
+                return campaign
+        if waiting:
+            newest = waiting[-1]
             raise UsageError(
                 f"{newest.folder.name} is unfinished and was started with other settings or on another testbed.",
                 remedy=f"Go on with it: rtlab bench --resume {newest.folder.name}\nOr start afresh: rtlab bench --new",
             )
-    machines = tuple(m.name for m in testbed.machines)
-    trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
-    require_space(parent)
-    made_with = content.root() if plugins.provider(testbed.provider).makes_machines else None
-    return store.create(parent, spec, testbed, trials, made_with=made_with, durable=durable), False
+    return None
 
 
 def _require_machines(campaign: Campaign, testbed: Testbed) -> None:

@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Create the machines, install every runtime and prove it."),
     "bench": ("bench", "Run a campaign: plan, measure, store; resumes where it stopped."),
     "report": ("report", "Tables, verdicts and plots of a campaign, from its raw files."),
+    "campaigns": ("campaigns", "List the campaigns here, each with its verdicts in a line."),
+    "show": ("show", "What happened in one trial: outcome, proof, values, raw output."),
     "teardown": ("teardown", "Remove everything that `up` made here, and nothing else."),
     "status": ("status", "Show the machines and the state of the last campaign."),
     "ssh": ("ssh", "Open a shell on a machine, or run one command there."),
@@ -131,13 +133,16 @@ def _say_interrupted() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit status (docs/faults.md lists them)."""
+    from rtlab.cli import documents
+
+    documents.begin()
     command = get_command(app)
     try:
         status = command.main(arguments, prog_name="rtlab", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         if not _signals:
             _say_interrupted()
-        return INTERRUPTED
+        return _failed(arguments, "Interrupted", "What was stored is safe; the same command goes on from there.")
     except typer.Exit as error:
         return error.exit_code
     except BrokenPipeError:
@@ -148,14 +153,24 @@ def run(arguments: list[str]) -> int:
         # Typer carries its own copy of click since 0.20, so a usage error is known by what it can do.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
             error.show()
-            return 2
+            return _failed(arguments, "UsageError", error.format_message(), status=2)  # type: ignore[attr-defined]
         if not isinstance(error, RtlabError):
             raise
         from rtlab.cli.console import print_error
 
         print_error(error)
-        return error.exit_code
+        return _failed(arguments, type(error).__name__, error.message, error.remedy, error.exit_code)
     return status if isinstance(status, int) else 0
+
+
+def _failed(arguments: list[str], kind: str, message: str, remedy: str = "", status: int = INTERRUPTED) -> int:
+    """The exit status; who asked for JSON gets the error so, too."""
+    from rtlab.cli import documents
+
+    if documents.asked(arguments):
+        with contextlib.suppress(OSError):  # nobody reads any more
+            documents.show_error(kind, message, remedy, status)
+    return status
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

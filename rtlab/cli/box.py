@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 
 app = typer.Typer(
     add_completion=False,
@@ -23,10 +23,21 @@ def _as_json(box: Any) -> dict[str, Any]:
 
 @app.command("build")
 def build(
-    suite: Annotated[str, typer.Argument(help="debian-12, debian-13, ubuntu-18.04, ubuntu-22.04, ubuntu-24.04.")],
-    provider: Annotated[str, typer.Option(help="libvirt or virtualbox.")] = "libvirt",
+    suite: Annotated[
+        str,
+        typer.Argument(
+            help="debian-12, debian-13, ubuntu-18.04, ubuntu-22.04, ubuntu-24.04.", autocompletion=completion.suites
+        ),
+    ],
+    provider: Annotated[
+        str, typer.Option(help="libvirt or virtualbox.", autocompletion=completion.backends)
+    ] = "libvirt",
     profile: Annotated[
-        str, typer.Option(help="Take pins (URL, SHA-256, kernel arguments) from this profile instead of the suite's.")
+        str,
+        typer.Option(
+            help="Take pins (URL, SHA-256, kernel arguments) from this profile instead of the suite's.",
+            autocompletion=completion.profiles,
+        ),
     ] = "",
     disk_gb: Annotated[int, typer.Option(min=2, max=2000, help="Size of the disk, GB; it is sparse.")] = 10,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Make it anew, with today's packages.")] = False,
@@ -40,6 +51,7 @@ def build(
     rtlab box build ubuntu-18.04 --provider virtualbox
 
     It is cached by content; `rtlab up` makes what it needs by itself.
+    Exit status 0 when the box is there, 1 when it could not be made, 2 for a wrong name, 3 when a program is missing.
     """
     from typing import cast
 
@@ -62,7 +74,9 @@ def build(
 
 @app.command("keep")
 def keep(
-    machine: Annotated[str, typer.Argument(help="A machine of this folder's testbed.")],
+    machine: Annotated[
+        str, typer.Argument(help="A machine of this folder's testbed.", autocompletion=completion.machines)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the box as JSON.")] = False,
 ) -> None:
     """Keep a provisioned machine as a box, without its identities: later machines come up ready.
@@ -72,11 +86,12 @@ def keep(
     rtlab up --box PATH      in another folder, or after `rtlab teardown`
 
     The machine is halted. Host keys, machine-id, engine id and authorized keys do not go into the box.
+    Exit status 0 when the box is there, 1 otherwise, 2 when there is no such machine, 6 when rtlab is at work here.
     """
     from rtlab.errors import UsageError
     from rtlab.providers.vagrant import kept
 
-    state = settings.state_folder()
+    state = place.state_folder()
     testbed = state.testbed()
     try:
         found = testbed.machine(machine)
@@ -90,7 +105,7 @@ def keep(
 
 def _show(made: Any, as_json: bool) -> None:
     if as_json:
-        console.print_json(_as_json(made))
+        documents.show("box", _as_json(made))
         return
     console.say(f"{made.name} {made.version} for {made.backend}{' (was there already)' if made.cached else ''}")
     console.say(f"SHA-256 {made.sha256}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import console, documents, options, place
+from rtlab.cli.options import Given
 
 if TYPE_CHECKING:
     from rtlab.host.doctor import Changes, Diagnosis
@@ -18,21 +18,14 @@ UNFIT = 3
 MARKS = {"ok": "ok", "warning": "warning", "missing": "MISSING", "not needed": "not needed"}
 
 
+@options.settings("testbed", "provider", "accel", "engine")
 def command(
-    provider: Annotated[
-        str,
-        typer.Option(help="Judge for this one: local, libvirt, virtualbox, static, simulated.", show_default="auto"),
-    ] = "",
-    accel: Annotated[str, typer.Option(help="kvm, or tcg: emulated machines need no hardware virtualization.")] = "",
-    engine: Annotated[
-        str, typer.Option(help="local: system for the machine's own engine instead of today's.", show_default="auto")
-    ] = "",
+    given: Given,
     fix: Annotated[bool, typer.Option("--fix", help="List what to install, ask, and install it.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do not ask.")] = False,
     everything: Annotated[
         bool, typer.Option("--all", help="List checks that are fine, too, with why each matters.")
     ] = False,
-    config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print facts, checks and choice as JSON.")] = False,
 ) -> None:
     """Find out what this machine can really do, what is missing, and the command that mends it.
@@ -51,13 +44,14 @@ def command(
 
     if yes and not fix:
         raise UsageError("--yes goes with --fix.", remedy="rtlab doctor --fix --yes")
-    wanted = settings.load(config, "testbed", {"provider": provider, "accel": accel, "engine": engine}).testbed
-    diagnosis = doctor.examine(wanted)
+    wanted = given.config().testbed
+    with console.progress("Looking at this machine: a tiny guest is booted where there is a /dev/kvm"):
+        diagnosis = doctor.examine(wanted)
     if fix:
         plan = doctor.planned(diagnosis)
         if plan and _agreed(plan, yes):
             with console.progress() as notify:
-                done = doctor.fix(plan, settings.state_folder(), notify)
+                done = doctor.fix(plan, place.state_folder(), notify)
             console.say(f"Done: {done.changed.get('localhost', 0)} changes. All output: {done.log}")
             diagnosis = doctor.examine(wanted)
         elif not plan:
@@ -65,7 +59,7 @@ def command(
             for check in plan.by_hand:
                 console.say(f"By hand: {check.title}: {check.found}. {check.remedy}")
     if as_json:
-        console.print_json(doctor.to_json(diagnosis))
+        documents.show("doctor", doctor.to_json(diagnosis))
     else:
         _show(diagnosis, everything)
     if not diagnosis.choice.usable:

@@ -8,14 +8,27 @@ from typing import Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="FORMAT", help="One of the formats above; empty lists them.")] = "",
-    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="FORMAT",
+            help="One of the formats above; empty lists them.",
+            autocompletion=completion.export_formats,
+        ),
+    ] = "",
+    campaign: Annotated[
+        str,
+        typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
+    ] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; stdout by default.")] = None,
-    runtime: Annotated[str, typer.Option(help="For pyperf: which runtime; the baseline by default.")] = "",
+    runtime: Annotated[
+        str,
+        typer.Option(help="For pyperf: which runtime; the baseline by default.", autocompletion=completion.runtimes),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="The list of formats, or what was written, as JSON.")] = False,
 ) -> None:
     """Give a campaign to another tool, in its own format.
@@ -31,13 +44,14 @@ def command(
 
     Failed and missing values are left out, never written as 0. Everything says where it was measured; names in exports
     of emulated and simulated campaigns say that they mean nothing.
+    Exit status 0, 1 when there is no such campaign or it cannot be read, 2 for an unknown format or runtime.
     """
     from rtlab import atomic, report, store
     from rtlab.errors import UsageError
     from rtlab.publish import exports
 
     if not name and as_json:
-        console.print_json({known: form.about for known, form in exports.FORMATS.items()})
+        documents.show("formats", {"formats": {known: form.about for known, form in exports.FORMATS.items()}})
         return
     if not name:
         rows = [(known, form.about) for known, form in exports.FORMATS.items()]
@@ -46,13 +60,13 @@ def command(
     exports.require(name)
     if as_json and output is None:
         raise UsageError("--json would mix with the export on stdout.", remedy="Name a file: --output FILE.")
-    found = store.find(settings.campaigns_folder(), campaign or None)
+    found = store.find(place.campaigns_folder(), campaign or None)
     content = exports.export(report.build(found), name, runtime)
     if output is None:
         sys.stdout.buffer.write(content)
         return
     atomic.write_bytes(output, content)
     if as_json:
-        console.print_json({"file": str(output), "bytes": len(content)})
+        documents.show("export", {"file": str(output), "bytes": len(content)})
         return
     console.say(f"{output}: {len(content)} bytes")

@@ -22,6 +22,7 @@ def command(
 
     The file is optional: without it, and for every key that it leaves out, the defaults hold.
     Options of a command go before the file.
+    Exit status 0, 2 when there is a rtlab.toml already, 1 when it cannot be written.
     """
     from rtlab import atomic, config
     from rtlab.errors import UsageError

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 
 # So many fields are named on the terminal.
 LISTED = 20
 
 
 def command(
-    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
+    campaign: Annotated[
+        str,
+        typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
+    ] = "",
     output: Annotated[Path | None, typer.Option(help="The archive.", show_default="the campaign's name + .zip")] = None,
     author: Annotated[
         list[str] | None, typer.Option(help="For the citation: 'Family, Given', or a name. Repeatable.")
@@ -30,14 +33,16 @@ def command(
 
     Only facts on an allow-list leave; names of accounts and hosts, addresses, URLs and secrets are replaced in texts.
     Look at the result before you publish it: no search finds what it does not know.
+    Exit status 0 when the archive is there, 1 when the campaign or the disk is at fault.
     """
     from rtlab import store
     from rtlab.publish import pack
 
-    found = store.find(settings.campaigns_folder(), campaign or None)
+    found = store.find(place.campaigns_folder(), campaign or None)
     packed = pack.pack(found, output, authors=author or (), licence=licence)
     if as_json:
-        console.print_json(
+        documents.show(
+            "pack",
             {
                 "archive": str(packed.file),
                 "sha256": packed.sha256,
@@ -45,7 +50,7 @@ def command(
                 "replaced": dict(packed.replaced),
                 "withheld": dict(packed.withheld),
                 "raw_files_changed": list(packed.changed),
-            }
+            },
         )
         return
     console.say(f"{packed.file}: {packed.files} files, SHA-256 {packed.sha256}")

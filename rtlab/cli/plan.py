@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtlab.cli import console, settings
-from rtlab.model import CampaignSpec, Testbed
+from rtlab.cli import completion, console, documents, options, place
+from rtlab.cli.options import Given
+from rtlab.model import CampaignSpec, Testbed, Trial
+
+if TYPE_CHECKING:
+    from rtlab.campaign.pace import Pace
+    from rtlab.store import Campaign
 
 # So many trials are listed; the rest is summed up.
 LISTED = 60
 
 
+@options.settings("campaign")
 def command(
-    runs: Annotated[int | None, typer.Option(help="Blocks.", show_default="15")] = None,
-    experiments: Annotated[str, typer.Option(help="Comma-separated.")] = "",
-    runtimes: Annotated[str, typer.Option(help="Comma-separated.")] = "",
-    design: Annotated[str, typer.Option(help="default or paper.")] = "",
-    reboot: Annotated[str, typer.Option(help="trial, block, never or auto.")] = "",
-    seed: Annotated[int | None, typer.Option(help="Of the random order.")] = None,
-    aa: Annotated[bool | None, typer.Option("--aa/--no-aa", help="With A/A blocks.")] = None,
+    given: Given,
+    new: Annotated[bool, typer.Option("--new", help="As if no campaign were unfinished.")] = False,
     target: Annotated[
         str, typer.Option(help="Instead: how many blocks a half-width of this size (5%) takes, from a past campaign.")
     ] = "",
-    campaign: Annotated[str, typer.Option(help="For --target: that campaign.", show_default="newest")] = "",
-    config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
+    campaign: Annotated[
+        str,
+        typer.Option(help="For --target: that campaign.", show_default="newest", autocompletion=completion.campaigns),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Show every trial that `rtlab bench` would run, in order, and how long it will take.
@@ -37,74 +41,134 @@ def command(
     rtlab plan --runs 15 --design paper
     rtlab plan --target 5%      how many blocks until each ratio is known to 5 %, and how long
 
+    It takes the options of `rtlab bench`. The order is random: the plan ends with the command, seed included, that
+    runs exactly what was shown. Where a campaign of the same settings is unfinished, `rtlab bench` goes on with it, and
+    what is left of that one is shown.
+
     How long is learned from earlier campaigns here, where experiments had the same parameters.
+    Exit status 0, 1 when there is no testbed (or no campaign for --target), 2 for what this testbed cannot do.
     """
-    from rtlab import config as configuration
+    from rtlab import config
     from rtlab.errors import UsageError
 
     if target:
-        foretell(campaign, settings.percent("--target", target) / 100, as_json)
+        foretell(campaign, options.percent("--target", target) / 100, as_json)
         return
     if campaign:
         raise UsageError("--campaign belongs to --target.", remedy="For example: rtlab plan --target 5%")
-    testbed = settings.state_folder().testbed()
-    options = {
-        "runs": runs,
-        "experiments": experiments,
-        "runtimes": runtimes,
-        "design": design,
-        "reboot": reboot,
-        "seed": seed,
-        "aa": aa,
-    }
-    spec = configuration.campaign_spec(settings.load(config, "campaign", options), testbed)
-    show(spec, testbed, as_json)
+    testbed = place.state_folder().testbed()
+    spec = config.campaign_spec(given.config(), testbed)
+    show(Wanted(spec, testbed, given, new=new), as_json)
 
 
-def show(spec: CampaignSpec, testbed: Testbed, as_json: bool) -> None:
-    """Print the plan of ``spec`` on ``testbed``."""
+@dataclass(frozen=True)
+class Wanted:
+    """A campaign that is asked for.
+
+    Attributes:
+        new, resume, like: As `rtlab bench` was given them.
+    """
+
+    spec: CampaignSpec
+    testbed: Testbed
+    given: Given
+    new: bool = False
+    resume: str = ""
+    like: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `rtlab bench` would run.
+
+    Attributes:
+        goes_on: The campaign that it would go on with; None for a new one.
+        trials: What is left to run.
+        command: The command that runs exactly this.
+    """
+
+    spec: CampaignSpec
+    testbed: Testbed
+    goes_on: Campaign | None
+    trials: tuple[Trial, ...]
+    command: str
+
+
+def show(wanted: Wanted, as_json: bool) -> None:
+    """Print what `rtlab bench` would run, and how long that takes."""
     from rtlab import store
-    from rtlab.campaign import plan
     from rtlab.campaign.pace import Pace
-    from rtlab.units import format_duration
 
-    machines = tuple(m.name for m in testbed.machines)
-    trials = plan.plan(spec, machines, spec.seed, runtimes_on={m.name: m.runtimes for m in testbed.machines})
-    pace = Pace(spec, testbed.level)
-    pace.learn_from(store.known(settings.campaigns_folder()))
-    seconds = pace.remaining_s(trials)
+    found = planned(wanted)
+    pace = Pace(found.spec, found.testbed.level)
+    known = store.known(place.campaigns_folder())
+    pace.learn_from((*known, found.goes_on) if found.goes_on else known)
+    decides = can_decide(found.spec, found.testbed)
     if as_json:
-        console.print_json(
+        documents.show(
+            "plan",
             {
-                "seed": spec.seed,
-                "duration_s": round(seconds, 1),
+                "seed": found.spec.seed,
+                "goes_on_with": found.goes_on.folder.name if found.goes_on else None,
+                "command": found.command,
+                "duration_s": round(pace.remaining_s(found.trials), 1),
                 "learned_from": pace.source or None,
-                "can_decide": can_decide(spec, testbed),
-                "trials": [asdict(trial) for trial in trials],
-            }
+                "can_decide": decides,
+                "trials": [asdict(trial) for trial in found.trials],
+            },
         )
         return
+    _print(found, pace, decides)
+
+
+def planned(wanted: Wanted) -> Plan:
+    """What `rtlab bench` would run: what is left of an unfinished campaign of the same settings, or a new one.
+
+    Raises:
+        UsageError, StoreError: `rtlab bench` would refuse.
+    """
+    from rtlab.campaign import choosing, like
+    from rtlab.campaign.repeats import pending
+
+    campaign = choosing.unfinished(
+        place.campaigns_folder(), wanted.spec, wanted.testbed, new=wanted.new, resume=wanted.resume or None
+    )
+    if campaign is not None:
+        words = ["--resume", campaign.folder.name]
+        return Plan(campaign.spec, wanted.testbed, campaign, pending(campaign), shlex.join(["rtlab", "bench", *words]))
+    words = ["--like", wanted.like] if wanted.like else list(wanted.given.words)
+    if not wanted.like and "seed" not in wanted.given.values:
+        words += ["--seed", str(wanted.spec.seed)]
+    words += ["--new"] if wanted.new else []
+    trials = like.planned(wanted.spec, wanted.testbed)
+    return Plan(wanted.spec, wanted.testbed, None, trials, shlex.join(["rtlab", "bench", *words]))
+
+
+def _print(found: Plan, pace: Pace, decides: Sequence[str]) -> None:
+    from rtlab.units import format_duration
+
+    spec, trials = found.spec, found.trials
+    title = f"{len(trials)} trials, {spec.runs} blocks, seed {spec.seed}, reboot: {spec.reboot}"
+    if found.goes_on:
+        title = f"{len(trials)} of {len(found.goes_on.plan)} trials are left of {found.goes_on.folder.name}"
     rows = [
         (str(t.number), str(t.block) + (" A/A" if t.kind == "aa" else ""), t.machine, t.arm, t.experiment, str(t.boot))
         for t in trials[:LISTED]
     ]
-    console.print_table(
-        f"Plan: {spec.runs} blocks, {len(trials)} trials, seed {spec.seed}, reboot: {spec.reboot}",
-        ("trial", "block", "machine", "arm", "experiment", "boot"),
-        rows,
-    )
+    console.print_table(f"Plan: {title}", ("trial", "block", "machine", "arm", "experiment", "boot"), rows)
     if len(trials) > LISTED:
         console.say(f"… and {len(trials) - LISTED} more (--json lists all).")
     if spec.until is not None:
-        each = format_duration(pace.remaining_s(trials) / max(1, spec.runs))
+        each = format_duration(pace.remaining_s(trials) / max(1, len({t.block for t in trials})))
         console.say(
             f"Then further blocks ({each} each) until every primary ratio is known to "
             f"±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most."
         )
-    for sentence in can_decide(spec, testbed):
+    for sentence in decides:
         console.say(sentence)
     known = f"as in {pace.source}" if pace.source else "a first guess"
-    console.say(f"This takes about {format_duration(seconds)} ({known}); nothing was run.")
+    console.say(f"This takes about {format_duration(pace.remaining_s(trials))} ({known}). Nothing was run.")
+    console.say(f"Run exactly this: {found.command}")
 
 
 def can_decide(spec: CampaignSpec, testbed: Testbed) -> tuple[str, ...]:
@@ -113,6 +177,11 @@ def can_decide(spec: CampaignSpec, testbed: Testbed) -> tuple[str, ...]:
     from rtlab.campaign.plan import balance, machines_used
     from rtlab.stats import power
 
+    if len(spec.runtimes) == 1:
+        return (
+            f"Nothing will be compared: {spec.runtimes[0]} is the only runtime of this campaign. Its values are "
+            "measured and described; a ratio needs a second runtime (`rtlab up --runtimes` installs more).",
+        )
     if spec.design == "paper":
         return ()
     judged = [n for n in spec.experiments if any(m.primary for m in plugins.experiment(n).metrics)]
@@ -131,9 +200,9 @@ def foretell(name: str, target: float, as_json: bool) -> None:
     from rtlab.campaign import forecast
     from rtlab.units import format_duration
 
-    found = forecast.foretell(store.find(settings.campaigns_folder(), name or None), target)
+    found = forecast.foretell(store.find(place.campaigns_folder(), name or None), target)
     if as_json:
-        console.print_json(asdict(found))
+        documents.show("precision", asdict(found))
         return
     rows = [
         (

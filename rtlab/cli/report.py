@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 from rtlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,8 +22,16 @@ _UNBROKEN = 1_000_000
 
 
 def command(
-    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
-    output: Annotated[str, typer.Option("--format", help=f"What stdout gets: {', '.join(FORMATS)}.")] = "terminal",
+    campaign: Annotated[
+        str,
+        typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
+    ] = "",
+    output: Annotated[
+        str,
+        typer.Option(
+            "--format", help=f"What stdout gets: {', '.join(FORMATS)}.", autocompletion=completion.report_formats
+        ),
+    ] = "terminal",
     brief: Annotated[bool, typer.Option("--brief", help="The table of answers alone.")] = False,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in this desktop's browser.")] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="The plots as PDF too, in report/plots.")] = False,
@@ -50,12 +58,12 @@ def command(
         raise UsageError(f"--format takes {', '.join(FORMATS)}, not {chosen[:40]!r}.")
     if brief and chosen != "terminal":
         raise UsageError("--brief is for the terminal; the other formats are whole.")
-    found = store.find(settings.campaigns_folder(), campaign or None)
+    found = store.find(place.campaigns_folder(), campaign or None)
     built = reports.build(found)
     reports.write(built, found.folder, pdf=pdf)
     page = found.folder / "report" / "index.html"
     if chosen == "json":
-        console.print_json(reports.as_json(built))
+        documents.show("report", reports.as_json(built))
     elif chosen == "csv":
         sys.stdout.write(reports.as_csv(built))
     elif chosen == "markdown":

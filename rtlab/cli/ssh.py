@@ -8,12 +8,15 @@ from typing import Annotated
 
 import typer
 
-from rtlab.cli import settings
+from rtlab.cli import completion, place
 from rtlab.model import Machine
 
 
 def command(
-    machine: Annotated[str, typer.Argument(help="The machine's name, as `rtlab status` shows it.")],
+    machine: Annotated[
+        str,
+        typer.Argument(help="The machine's name, as `rtlab status` shows it.", autocompletion=completion.machines),
+    ],
     words: Annotated[list[str] | None, typer.Argument(help="A command to run there instead of a shell.")] = None,
 ) -> None:
     """Open a shell on a machine, or run one command there.
@@ -22,10 +25,13 @@ def command(
     rtlab ssh node1
     rtlab ssh node1 -- docker ps -a
     rtlab ssh node1 -- 'cd /var/log && ls'    (one word: a line for the shell there)
+
+    Exit status: the command's or shell's own; 1 when there is no testbed, 2 when there is no such machine, 3 when
+    OpenSSH's client is missing.
     """
     from rtlab.errors import HostUnfit, UsageError
 
-    bed = settings.state_folder().testbed()
+    bed = place.state_folder().testbed()
     try:
         found = bed.machine(machine)
     except KeyError:

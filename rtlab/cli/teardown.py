@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import console, documents, place
 
 
 def command(
@@ -29,11 +29,11 @@ def command(
     from rtlab import testbed
     from rtlab.errors import LeftOver, UsageError
 
-    state = settings.state_folder()
+    state = place.state_folder()
     if not testbed_id and state.testbed_id() is None:
         found = testbed.candidates()
         if as_json:
-            console.print_json({"testbed": None, "removed": [], "left": [], "candidates": found})
+            documents.show("teardown", {"testbed": None, "removed": [], "left": [], "candidates": found})
             return
         if not found:
             console.say("Nothing to do: there is no testbed here, and none whose folder was lost.")
@@ -49,12 +49,14 @@ def command(
     with console.progress() as notify:
         down = testbed.teardown(state, notify, testbed_id=testbed_id or None)
     if as_json:
-        console.print_json(
+        documents.show(
+            "teardown",
             {
                 "testbed": down.testbed_id,
                 "removed": [asdict(r) for r in down.removed],
                 "left": [asdict(r) for r in down.left],
-            }
+                "candidates": {},
+            },
         )
     else:
         console.say(f"Testbed {down.testbed_id}: {len(down.removed)} things removed, {len(down.left)} left.")
@@ -66,7 +68,7 @@ def command(
 def _confirm_foreign(testbed_id: str, yes: bool) -> None:
     from rtlab.errors import UsageError
 
-    own = settings.state_folder().testbed_id()
+    own = place.state_folder().testbed_id()
     if yes or own == testbed_id or not console.err.is_terminal:
         return
     if not console.confirm(f"Remove everything of testbed {testbed_id}, which another folder may be using?"):

@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, options, place
+from rtlab.cli.options import Given
 
 if TYPE_CHECKING:
     from rtlab.config import TestbedSettings
+    from rtlab.model import Testbed
+    from rtlab.testbed import Up
 
 
+@options.settings("testbed")
 def command(
-    provider: Annotated[
-        str, typer.Option(help="auto, vagrant, libvirt, virtualbox, local, static or simulated.", show_default="auto")
-    ] = "",
-    profile: Annotated[str, typer.Option(help="Pins of versions: paper-2020, current, modules, debian-12.")] = "",
-    accel: Annotated[str, typer.Option(help="kvm, tcg (emulated: every figure is meaningless) or auto.")] = "",
-    machines: Annotated[int | None, typer.Option(help="How many machines.")] = None,
-    cpus: Annotated[int | None, typer.Option(help="Virtual CPUs per machine.")] = None,
-    memory_mb: Annotated[int | None, typer.Option(help="Memory per machine, MB.")] = None,
-    disk_gb: Annotated[int | None, typer.Option(help="Disk per machine, GB.")] = None,
-    engine: Annotated[
-        str, typer.Option(help="local: modules (today's, compiled here) or system (this machine's own).")
-    ] = "",
-    runtimes: Annotated[str, typer.Option(help="Comma-separated: runc,kata,gvisor,crun,youki.")] = "",
-    design: Annotated[str, typer.Option(help="crossover (every runtime everywhere) or paper (one per machine).")] = "",
-    inventory: Annotated[str, typer.Option(help="Ansible inventory of machines that exist (provider static).")] = "",
-    allow_reboot: Annotated[
-        bool | None, typer.Option("--allow-reboot/--no-reboot", help="Static machines may be rebooted.")
-    ] = None,
-    kata_version: Annotated[str, typer.Option(help="Another release of Kata than the profile's.")] = "",
-    kata_flavour: Annotated[str, typer.Option(help="go or rs (runtime-rs), where Kata has both.")] = "",
-    kata_archive: Annotated[str, typer.Option(help="A Kata release archive on this machine.")] = "",
-    kata_sha256: Annotated[str, typer.Option(help="Its SHA-256, where the profile pins none.")] = "",
-    box_sha256: Annotated[str, typer.Option(help="SHA-256 of the profile's cloud image, where none is pinned.")] = "",
-    gvisor_sha512: Annotated[
-        str, typer.Option(help="SHA-512 of the profile's gVisor release, where none is pinned.")
-    ] = "",
-    crun_url: Annotated[str, typer.Option(help="A static crun, where the distribution has none.")] = "",
-    crun_sha256: Annotated[str, typer.Option(help="Its SHA-256.")] = "",
-    box: Annotated[str, typer.Option(help="Use this box file instead of building one.")] = "",
-    scenario: Annotated[str, typer.Option(help="Scenario of the simulated provider.")] = "",
+    given: Given,
     like: Annotated[
-        str, typer.Option(help="As the testbed of this stored campaign; other options still go first.")
+        str,
+        typer.Option(
+            help="As the testbed of this stored campaign; other options still go first.",
+            autocompletion=completion.campaigns,
+        ),
     ] = "",
     provision: Annotated[bool, typer.Option("--provision", help="Apply the roles again in any case.")] = False,
-    config: Annotated[Path | None, typer.Option(help="Configuration file.", show_default="rtlab.toml")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the testbed, and what changed, as JSON.")] = False,
 ) -> None:
     """Create the machines, install Docker with every runtime, and prove each runtime.
@@ -66,50 +43,34 @@ def command(
     Digests that a profile does not know are given once, checked, and kept in rtlab.lock.
 
     A second `up` changes nothing. After a failure or Ctrl-C, `up` goes on; `rtlab teardown` removes what was made.
+    Exit status 0 when every runtime is proved, 1 when something failed (it is named), 3 when this machine lacks
+    something, 6 when another rtlab is at work here, 130 when it was interrupted.
     """
-    from rtlab import testbed
+    with console.progress("Looking at this machine") as notify:
+        from rtlab import testbed
 
-    options: dict[str, Any] = {
-        "provider": provider,
-        "profile": profile,
-        "accel": accel,
-        "machines": machines,
-        "cpus": cpus,
-        "memory_mb": memory_mb,
-        "disk_gb": disk_gb,
-        "engine": engine,
-        "runtimes": runtimes,
-        "design": design,
-        "inventory": inventory,
-        "allow_reboot": allow_reboot,
-        "kata_version": kata_version,
-        "kata_flavour": kata_flavour,
-        "kata_archive": kata_archive,
-        "kata_sha256": kata_sha256,
-        "box_sha256": box_sha256,
-        "gvisor_sha512": gvisor_sha512,
-        "crun_url": crun_url,
-        "crun_sha256": crun_sha256,
-        "box": box,
-        "scenario": scenario,
-    }
-    state = settings.state_folder()
-    wanted = _like(like, config, options) if like else settings.testbed(config, **options)
-    with console.progress() as notify:
-        done = testbed.up(wanted, state, notify, provision=provision)
+        wanted = _decided(given, **_stored(like, given)) if like else _decided(given)
+        if like:
+            _say_differences(like, wanted)
+        done = testbed.up(wanted, place.state_folder(), notify, provision=provision)
+    _tell(done, as_json)
+
+
+def _tell(done: Up, as_json: bool) -> None:
     for runtime, why in done.unavailable.items():
         console.say(f"{runtime} cannot run here: {why}")
     if as_json:
         from rtlab.state import testbed_to_json
 
-        console.print_json(
+        documents.show(
+            "up",
             {
                 "testbed": testbed_to_json(done.testbed),
                 "provisioned": list(done.provisioned),
                 "changed": dict(done.changed),
                 "unavailable": dict(done.unavailable),
                 "failed_proofs": list(done.failed_proofs),
-            }
+            },
         )
         return
     rows = [(m.name, m.level.value, ", ".join(m.runtimes)) for m in done.testbed.machines]
@@ -122,22 +83,49 @@ def command(
     console.say(f"Provisioned now: {changed}. Next: rtlab bench --runs 15")
 
 
-def _like(name: str, config: Path | None, options: dict[str, Any]) -> TestbedSettings:
-    """Settings as a stored campaign's testbed had them, options over them; says what cannot be the same."""
+def _decided(given: Given, **stored: Any) -> TestbedSettings:
+    """The settings with provider, backend and profile decided; says on stderr what `auto` chose, and why."""
+    from rtlab.host import choice
+
+    wanted = given.config(**stored).testbed
+    named = "runtimes" in given.values or "runtimes" in stored
+    decided, reason = choice.resolve(wanted, runtimes_named=named, standing=_standing())
+    if reason:
+        console.say(reason)
+    return decided
+
+
+def _standing() -> Testbed | None:
+    """The testbed of this folder, if there is one."""
+    from rtlab.errors import TestbedMissing
+
+    try:
+        return place.state_folder().testbed()
+    except TestbedMissing:
+        return None
+
+
+def _stored(name: str, given: Given) -> dict[str, Any]:
+    """What a stored campaign's testbed had, without what the command line says otherwise."""
     from rtlab import atomic, store
     from rtlab.campaign import like
 
-    campaign = store.find(settings.campaigns_folder(), name)
-    stored = like.testbed_options(campaign)
+    stored = like.testbed_options(store.find(place.campaigns_folder(), name))
+    stored["runtimes"] = [runtime for runtime in stored["runtimes"].split(",") if runtime]
     scenario_text = stored.pop("scenario_text", None)
-    given = {k: v for k, v in options.items() if v not in (None, "")}
-    if given.get("provider", stored["provider"]) not in (stored["provider"], stored.get("backend")):
+    if given.values.get("provider", stored["provider"]) not in (stored["provider"], stored.get("backend")):
         for key in ("accel", "backend", "machines"):  # they belong to the other provider
             stored.pop(key, None)
-    elif scenario_text is not None and "scenario" not in given:
-        file = settings.state_folder().folder("like") / "scenario.toml"
+    elif scenario_text is not None and "scenario" not in given.values:
+        file = place.state_folder().folder("like") / "scenario.toml"
         atomic.write_bytes(file, scenario_text.encode(), 0o600)
-        given["scenario"] = str(file)
-    wanted = settings.testbed(config, **{**stored, **given})
+        stored["scenario"] = str(file)
+    return {key: value for key, value in stored.items() if key not in given.values}
+
+
+def _say_differences(name: str, wanted: TestbedSettings) -> None:
+    from rtlab import store
+    from rtlab.campaign import like
+
+    campaign = store.find(place.campaigns_folder(), name)
     console.say_differences(campaign.folder.name, like.testbed_differences(campaign, wanted))
-    return wanted

@@ -6,11 +6,14 @@ from typing import Annotated
 
 import typer
 
-from rtlab.cli import console, settings
+from rtlab.cli import completion, console, documents, place
 
 
 def command(
-    campaign: Annotated[str, typer.Argument(help="A campaign's folder or name; the newest by default.")] = "",
+    campaign: Annotated[
+        str,
+        typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Check that every raw file of a campaign is what was stored (SHA-256).
@@ -26,11 +29,11 @@ def command(
     from rtlab.errors import StoreError
     from rtlab.publish import pack
 
-    found = store.find(settings.campaigns_folder(), campaign or None)
+    found = store.find(place.campaigns_folder(), campaign or None)
     changed = (*found.changed_files(), *pack.changed_in_bag(found.folder))
     count = len(found.trial_folders())
     if as_json:
-        console.print_json({"campaign": str(found.folder), "trials": count, "changed": list(changed)})
+        documents.show("verify", {"campaign": str(found.folder), "trials": count, "changed": list(changed)})
         if changed:
             raise typer.Exit(1)
         return

@@ -4,7 +4,7 @@ Experiments' own parameters are the exception: their defaults stand in each expe
 Types and ranges stand in the annotations; pydantic checks them, and ``load`` reports every problem at once.
 """
 
-from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load
+from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load, option
 from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
@@ -32,6 +32,7 @@ __all__ = [
     "describe",
     "line_of",
     "load",
+    "option",
     "reference",
     "template",
 ]

@@ -38,6 +38,11 @@ MAX_FILE_BYTES = 1_000_000
 _OPTIONS = {"campaign.margin_percent": "--margin", "campaign.until_percent": "--until"}
 
 
+def option(dotted: str) -> str:
+    """What a setting is called on the command line: ``testbed.memory_mb`` is ``--memory-mb``."""
+    return _OPTIONS.get(dotted, "--" + dotted.rpartition(".")[2].replace("_", "-"))
+
+
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Config:
     """Read a configuration and lay the command line's values over it.
 
@@ -271,7 +276,7 @@ class _Reader:
     def _place(self, dotted: str) -> str:
         """``rtlab.toml line 7: campaign.runs``, or the option when the value came from the command line."""
         if dotted in self.overrides:
-            return _OPTIONS.get(dotted, "--" + dotted.rpartition(".")[2].replace("_", "-"))
+            return option(dotted)
         line = line_of(self.text, dotted)
         return f"{self.file}{f' line {line}' if line else ''}: {dotted}"
 

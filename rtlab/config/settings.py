@@ -83,14 +83,19 @@ class CampaignSettings:
         low=1,
         high=MAX_RUNS,
     )
-    experiments: tuple[str, ...] = setting((), "Empty: the paper's five; others only when they are named.")
-    runtimes: tuple[str, ...] = setting((), "Empty: all that the testbed has.")
+    experiments: tuple[str, ...] = setting((), "Experiments to run, such as boot,io; empty: the paper's five.")
+    runtimes: tuple[str, ...] = setting(
+        (), "Runtimes to compare, such as runc,gvisor; empty: all that the testbed has."
+    )
     baseline: str = setting("runc", "The runtime that the others are compared with.")
     reboot: Literal["auto", "trial", "block", "never"] = setting(
         "auto", "When a machine is rebooted. auto: once per block and runtime where rtlab may reboot, else never."
     )
     seed: int | None = setting(
-        None, "Of the random order; unset: drawn at random, and stored with the campaign.", low=0, high=2**63 - 1
+        None,
+        "Of the random order: the same seed gives the same plan; unset: drawn at random, and stored with the campaign.",
+        low=0,
+        high=2**63 - 1,
     )
     until_percent: float | None = setting(
         None,

@@ -105,7 +105,6 @@ def to_json(diagnosis: Diagnosis) -> dict[str, Any]:
     chosen = dataclasses.asdict(diagnosis.choice)
     chosen["lacks"] = [c.id for c in diagnosis.choice.lacks]
     return {
-        "schema": 1,
         "usable": diagnosis.choice.usable,
         "choice": chosen,
         "checks": [dataclasses.asdict(c) for c in diagnosis.checks],

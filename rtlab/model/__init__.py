@@ -5,19 +5,17 @@ holds a number says its unit. ``None`` means "not known" or "does not apply", ne
 """
 
 from rtlab.model.campaign import FEWEST_BLOCKS, CampaignSpec, Design, RebootPolicy, Trial, Until
+from rtlab.model.events import Event, Notify, Standing, ignore_events
 from rtlab.model.findings import Caveat, Comparison, Estimate, Summary, Verdict
 from rtlab.model.machines import (
     CommandResult,
-    Event,
     Json,
     Level,
     Machine,
-    Notify,
     Resource,
     Runtime,
     Shell,
     Testbed,
-    ignore_events,
 )
 from rtlab.model.observations import (
     Curves,
@@ -57,6 +55,7 @@ __all__ = [
     "Resource",
     "Runtime",
     "Shell",
+    "Standing",
     "Summary",
     "Testbed",
     "Trial",

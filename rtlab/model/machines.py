@@ -100,35 +100,6 @@ class Testbed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something long is going on: what the CLI shows as progress and writes to the log.
-
-    Attributes:
-        stage: Stable short name: ``box``, ``machines``, ``provision``, ``trial`` …
-        message: One line for people.
-        fraction: 0..1 of the stage, or None when it cannot be known.
-        machine: Which machine it concerns, or None.
-        level: ``info``; ``warning`` is shown even when quiet.
-    """
-
-    stage: str
-    message: str
-    fraction: float | None = None
-    machine: str | None = None
-    level: Literal["info", "warning"] = "info"
-
-
-class Notify(Protocol):
-    """Where orchestration sends its events; the CLI passes one in, tests collect them."""
-
-    def __call__(self, event: Event, /) -> None: ...
-
-
-def ignore_events(_event: Event, /) -> None:
-    """A Notify for callers that do not show progress."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CommandResult:
     """One finished command, local or remote.
 

@@ -96,7 +96,7 @@ def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ..
 
 
 def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:
-    what = f"{both.metric.title}: {both.arm}, relative to {both.baseline},"
+    what = f"{both.metric.title}: {both.arm} relative to {both.baseline}"
     interval = fit.interval()
     if interval is None:
         return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."

@@ -22,7 +22,7 @@ Schema history: 1 (rtlab 0.1) first.
 """
 
 from rtlab.store.campaign import CALIBRATION, LEFTOVER, RAW_FILES, SCHEMA, Campaign, folder_name
-from rtlab.store.finding import find, known
+from rtlab.store.finding import find, folders, known
 from rtlab.store.making import create, published, spec_digest
 from rtlab.store.reading import (
     MAX_FILE_BYTES,
@@ -46,6 +46,7 @@ __all__ = [
     "create",
     "find",
     "folder_name",
+    "folders",
     "known",
     "published",
     "read_file",

@@ -22,7 +22,7 @@ import rtlab
 from rtlab import arrival, atomic, scratch
 from rtlab.errors import StoreError
 from rtlab.model import CampaignSpec, Json, Outcome, RawOutput, Record, Testbed, Trial
-from rtlab.state import hold_lock, now, testbed_from_json
+from rtlab.state import hold_lock, is_held, now, testbed_from_json
 from rtlab.store.reading import (
     MAX_FILE_BYTES,
     MAX_JSON_BYTES,
@@ -249,7 +249,7 @@ class Campaign:
     def calibration(self) -> tuple[RawOutput, ...]:
         """The runs before the first block, with their verbatim output."""
         folders = self.trial_folders(CALIBRATION)
-        return tuple(self.raw_output(self._record(folder), CALIBRATION) for folder in folders)
+        return tuple(self.raw_output(self.record(folder), CALIBRATION) for folder in folders)
 
     def records(self, most: int | None = None) -> tuple[Record, ...]:
         """The records of all attempts (or the first ``most`` of them), by trial and attempt.
@@ -257,9 +257,10 @@ class Campaign:
         Raises:
             StoreError: a record is damaged; the message names it.
         """
-        return tuple(self._record(folder) for folder in self.trial_folders()[:most])
+        return tuple(self.record(folder) for folder in self.trial_folders()[:most])
 
-    def _record(self, folder: Path) -> Record:
+    def record(self, folder: Path) -> Record:
+        """The record in an attempt's folder; StoreError when it is damaged or another trial's."""
         file = f"{folder}/record.json"  # joining paths as text: a report reads hundreds of thousands
         record = validated(_RECORD, read(file, MAX_RECORD_BYTES), file)
         if folder.name != folder_name(record):
@@ -273,7 +274,7 @@ class Campaign:
             StoreError: a raw file is missing or is not what was stored (SHA-256).
         """
         for folder in self.trial_folders():
-            yield self.raw_output(self._record(folder))
+            yield self.raw_output(self.record(folder))
 
     def raw_output(self, record: Record, place: str = "trials") -> RawOutput:
         """The verbatim files of one attempt (see ``raw_outputs``)."""
@@ -308,7 +309,7 @@ class Campaign:
         for folder in (*self.trial_folders(), *self.trial_folders(CALIBRATION)):
             name = str(folder.relative_to(self.folder))
             try:
-                record = self._record(folder)
+                record = self.record(folder)
             except StoreError as error:
                 problems.append(f"{name}/record.json: {error.message}")
                 continue
@@ -334,6 +335,11 @@ class Campaign:
     def locked(self, purpose: str) -> AbstractContextManager[None]:
         """Hold the campaign's lock (raises Locked)."""
         return hold_lock(self.folder / ".lock", purpose)
+
+    @property
+    def worked_on(self) -> bool:
+        """Whether a process holds the campaign's lock at the moment."""
+        return is_held(self.folder / ".lock")
 
 
 def _readable(record: Record, files: Mapping[str, bytes]) -> tuple[Record, Mapping[str, bytes]]:

@@ -25,7 +25,7 @@ def find(parent: Path, name: str | None = None) -> Campaign:
         inside = sorted((Path(name) / "data").glob("*/campaign.json"))
         if len(inside) == 1:
             return Campaign(inside[0].parent)
-    known = _visible(parent)
+    known = folders(parent)
     if not known:
         raise StoreError(f"There is no campaign in {parent}.", remedy="Run `rtlab bench` first, or name a folder.")
     if name is None or name == "last":
@@ -41,7 +41,7 @@ def find(parent: Path, name: str | None = None) -> Campaign:
 def known(parent: Path) -> tuple[Campaign, ...]:
     """All campaigns in a folder that this rtlab can read, oldest first."""
     found = []
-    for folder in _visible(parent):
+    for folder in folders(parent):
         campaign = Campaign(folder)
         try:
             _ = campaign.spec
@@ -51,6 +51,6 @@ def known(parent: Path) -> tuple[Campaign, ...]:
     return tuple(found)
 
 
-def _visible(parent: Path) -> list[Path]:
+def folders(parent: Path) -> list[Path]:
     """Folders with a campaign.json, by name. Hidden ones are in the making, or left from it: never a campaign."""
     return sorted(p.parent for p in parent.glob("*/campaign.json") if not p.parent.name.startswith("."))
