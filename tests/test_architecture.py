@@ -88,7 +88,6 @@ MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
 LONG = {
     "rtlab.cli.bench.command": 150,
     "rtlab.cli.up.command": 110,
-    "rtlab.engines.docker.private": 800,
     "rtlab.host.checks": 800,
     "rtlab.host.facts.collect": 90,
     "rtlab.providers.local.provider": 700,

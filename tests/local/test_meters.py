@@ -12,7 +12,7 @@ import pytest
 from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
-from rtlab.engines.docker import private as engine
+from rtlab.engines import private as own
 from rtlab.model import Machine, ignore_events
 from rtlab.probe import needs
 from rtlab.probe.trial import Trial
@@ -21,7 +21,7 @@ from rtlab.state import StateFolder
 
 pytestmark = [
     pytest.mark.local,
-    pytest.mark.skipif(not engine.find("dockerd"), reason="docker.io is missing"),
+    pytest.mark.skipif(not own.find("dockerd"), reason="docker.io is missing"),
 ]
 RUNTIMES = tuple(name for name, binary in (("runc", "runc"), ("gvisor", "runsc")) if shutil.which(binary))
 
