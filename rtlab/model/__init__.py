@@ -8,6 +8,7 @@ from rtlab.model.campaign import FEWEST_BLOCKS, CampaignSpec, Design, RebootPoli
 from rtlab.model.findings import Caveat, Comparison, Estimate, Summary, Verdict
 from rtlab.model.machines import (
     CommandResult,
+    EngineAt,
     Event,
     Json,
     Level,
@@ -28,6 +29,7 @@ __all__ = [
     "CommandResult",
     "Comparison",
     "Design",
+    "EngineAt",
     "Estimate",
     "Event",
     "Experiment",

@@ -33,7 +33,7 @@ from rtlab.connection.rebooting import BOOT_ID, reboot_over_ssh
 from rtlab.connection.ssh import SSHShell, read_known_hosts
 from rtlab.errors import ConfigError, MachineUnreachable, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Machine, Notify, Resource, Shell, Testbed
+from rtlab.model import EngineAt, Event, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder, now
 
@@ -426,8 +426,10 @@ def machine_of(host: str, variables: Mapping[str, Any], *, name: str = "", may_r
         known_hosts_file=str(known_hosts),
         python=_python(host, variables),
         sudo=user != "root",
-        engine_socket=str(variables.get("rtlab_engine_socket", "/var/run/docker.sock")),
-        docker_cli=str(variables.get("rtlab_docker_cli", "/usr/bin/docker")),
+        engine=EngineAt(
+            socket=str(variables.get("rtlab_engine_socket", EngineAt().socket)),
+            cli=str(variables.get("rtlab_docker_cli", EngineAt().cli)),
+        ),
         home=str(variables.get("rtlab_home", "/opt/rtlab")),
         netns=variables.get("rtlab_netns"),
         may_reboot=may_reboot,

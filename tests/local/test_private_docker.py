@@ -63,7 +63,7 @@ def testbed_id(state: StateFolder) -> Iterator[str]:
 
 
 def docker(machine: Machine, *arguments: str, timeout_s: float = 120) -> str:
-    return output(machine.docker_cli, "--host", f"unix://{machine.engine_socket}", *arguments, timeout_s=timeout_s)
+    return output(machine.engine.cli, "--host", f"unix://{machine.engine.socket}", *arguments, timeout_s=timeout_s)
 
 
 def load(machine: Machine, role: str) -> str:
@@ -179,7 +179,7 @@ def test_every_runtime_that_can_run_serves_the_page_and_nothing_is_left(testbed_
             assert fetch_inside(machine, place) == images.PAGE_SHA256
         kernel = docker(machine, "exec", name, "cat", "/proc/version")
         assert (kernel == Path("/proc/version").read_text()) == (name != "gvisor")
-    assert oct(Path(machine.engine_socket).stat().st_mode & 0o777) == "0o600"
+    assert oct(Path(machine.engine.socket).stat().st_mode & 0o777) == "0o600"
     assert look_at_host().rules == before.rules
 
     # Torn down with its containers running.

@@ -59,7 +59,7 @@ class Lab:
         probe_client.install(self.shell, machine)
 
     def docker(self, *arguments: str) -> str:
-        argv = (self.machine.docker_cli, "--host", f"unix://{self.machine.engine_socket}", *arguments)
+        argv = (self.machine.engine.cli, "--host", f"unix://{self.machine.engine.socket}", *arguments)
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
 
     def request(self, name: str, runtime: str, *, timeout_s: float = 120.0, **parameters: Any) -> dict[str, Any]:

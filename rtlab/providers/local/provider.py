@@ -30,7 +30,7 @@ from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import today, virtualization
-from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.local.programs import ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
@@ -471,8 +471,7 @@ def machine_of(private: Engine, programs: Programs, data: Path) -> Machine:
         transport="local",
         python=sys.executable,
         sudo=os.geteuid() != 0,
-        engine_socket=str(private.socket),
-        docker_cli=programs.docker,
+        engine=EngineAt(socket=str(private.socket), cli=programs.docker),
         netns=str(private.netns),
         home=str(data / "home"),
         may_reboot=False,
