@@ -27,7 +27,7 @@ from typing import Any
 
 from rtlab import atomic
 from rtlab.errors import Locked, StoreError, TestbedMissing, Unsafe
-from rtlab.model import Level, Machine, Testbed
+from rtlab.model import EngineAt, Level, Machine, Testbed
 
 
 def now() -> str:
@@ -248,11 +248,24 @@ def testbed_to_json(testbed: Testbed) -> dict[str, Any]:
     return asdict(testbed)
 
 
+def _machine_now(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A machine of a testbed.json with its engines. Before there were several, two fields of its own told where Docker
+    was."""
+    fields = dict(stored)
+    if "engine" in fields:
+        fields["engine"] = EngineAt(**fields["engine"])
+    else:
+        fields["engine"] = EngineAt(socket=fields.pop("engine_socket"), cli=fields.pop("docker_cli"))
+    fields["beside"] = tuple(EngineAt(**engine) for engine in fields.get("beside", ()))
+    return fields
+
+
 def testbed_from_json(data: Mapping[str, Any]) -> Testbed:
     """The testbed of a testbed.json; StoreError when fields are missing or unknown."""
     try:
         machines = tuple(
-            Machine(**{**m, "runtimes": tuple(m["runtimes"]), "level": Level(m["level"])}) for m in data["machines"]
+            Machine(**{**_machine_now(m), "runtimes": tuple(m["runtimes"]), "level": Level(m["level"])})
+            for m in data["machines"]
         )
         return Testbed(**{**data, "machines": machines})
     except (KeyError, TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ import pytest
 
 from rtlab.cli import COMMANDS
 from rtlab.cli.ssh import ssh_argv
-from rtlab.model import Machine
+from rtlab.model import EngineAt, Machine
 from rtlab.state import StateFolder
 from tests.conftest import make_testbed
 
@@ -140,7 +140,7 @@ def test_ssh_keeps_arguments_apart_and_takes_a_single_word_as_a_line() -> None:
 
 
 def test_ssh_to_this_machine_runs_the_same_in_its_network() -> None:
-    machine = machine_by("local", netns="/run/netns/x", engine_socket="/run/d.sock")
+    machine = machine_by("local", netns="/run/netns/x", engine=EngineAt(socket="/run/d.sock"))
     here = ["env", "DOCKER_HOST=unix:///run/d.sock", "nsenter", "--net=/run/netns/x", "--"]
     assert ssh_argv(machine, ("echo", "a b")) == [*here, "echo", "a b"]
     done = subprocess.run(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rtlab.engines import private as own
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine
 from rtlab.errors import HostUnfit, Unsafe
@@ -78,15 +79,15 @@ def test_the_layout_is_an_ordinary_dockers(private: Engine, tmp_path: Path) -> N
 
 
 def test_a_reused_pid_is_never_hit(sleeper: subprocess.Popen[bytes]) -> None:
-    process, parent = engine.all_processes()[sleeper.pid]
+    process, parent = own.all_processes()[sleeper.pid]
     assert (process.program, parent) == ("sleep", os.getpid())
     other = replace(process, started=process.started - 1)
-    assert not engine.alive(other)
-    assert not engine.end(other, signal.SIGKILL)
+    assert not own.alive(other)
+    assert not own.end(other, signal.SIGKILL)
     assert sleeper.poll() is None
-    assert engine.end(process, signal.SIGKILL)
+    assert own.end(process, signal.SIGKILL)
     assert sleeper.wait(5) == -signal.SIGKILL
-    assert not engine.end(process, signal.SIGKILL)
+    assert not own.end(process, signal.SIGKILL)
 
 
 def test_processes_are_told_apart_by_program_and_path(private: Engine, tmp_path: Path) -> None:
@@ -124,28 +125,28 @@ def test_mounts_are_found_at_and_below_a_folder_only(tmp_path: Path) -> None:
         "31 30 0:31 / /srv/rtlab/with\\040blank rw - tmpfs t rw\n"
         "32 22 0:32 / /srv/rtlab-other rw - tmpfs t rw\n"
     )
-    assert engine.mounts_below(Path("/srv/rtlab"), str(table)) == ("/srv/rtlab", "/srv/rtlab/with blank")
+    assert own.mounts_below(Path("/srv/rtlab"), str(table)) == ("/srv/rtlab", "/srv/rtlab/with blank")
 
 
 def test_hierarchies_of_cgroups_are_read_from_the_mounts(tmp_path: Path) -> None:
     table = tmp_path / "mounts"
     table.write_text("cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n")
-    assert engine.cgroup_roots(str(table)) == (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/unified"))
+    assert own.cgroup_roots(str(table)) == (Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup/unified"))
 
 
 def test_data_is_removed_only_where_it_carries_the_mark(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    engine.mark_data(data, ID)
+    own.mark_data(data, ID)
     (data / "docker").mkdir()
-    engine.remove_data(data, "ffffffff")
+    own.remove_data(data, "ffffffff")
     assert data.exists()
     link = tmp_path / "link"
     link.symlink_to(data)
-    engine.remove_data(link, ID)
+    own.remove_data(link, ID)
     assert data.exists()
-    engine.remove_data(data, ID)
+    own.remove_data(data, ID)
     assert not data.exists()
-    engine.remove_data(tmp_path, ID)
+    own.remove_data(tmp_path, ID)
     assert tmp_path.exists()
 
 
@@ -154,15 +155,15 @@ def test_a_foreign_data_root_is_not_believed(private: Engine, tmp_path: Path) ->
     (tmp_path / "home").mkdir()
     private.config_file.write_text(f'{{"data-root": "{tmp_path}/home/docker"}}')
     assert private.data() is None
-    engine.mark_data(tmp_path / "home", ID)
+    own.mark_data(tmp_path / "home", ID)
     assert private.data() == tmp_path / "home"
 
 
 def test_traces_are_found_without_any_state(tmp_path: Path) -> None:
     for name in ("rtlab-0badcafe", "rtlab-12345678", "rtlab", "rtlab-nothex00", "docker"):
         (tmp_path / name).mkdir()
-    assert set(engine.existing_ids(tmp_path)) >= {"0badcafe", "12345678"}
-    assert "nothex00" not in engine.existing_ids(tmp_path)
+    assert set(own.existing_ids(tmp_path)) >= {"0badcafe", "12345678"}
+    assert "nothex00" not in own.existing_ids(tmp_path)
 
 
 def test_nothing_listens_nothing_answers(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_nothing_listens_nothing_answers(tmp_path: Path) -> None:
 
 def test_a_missing_docker_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(engine, "SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(own, "SYSTEM_FOLDERS", ())
     with pytest.raises(HostUnfit, match="lacks dockerd, containerd, docker") as caught:
         engine.find_programs()
     assert "apt-get install docker.io" in caught.value.remedy

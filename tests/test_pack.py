@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from rtlab import atomic, report, store
 from rtlab.errors import StoreError, UsageError
-from rtlab.model import Outcome
+from rtlab.model import EngineAt, Outcome
 from rtlab.publish import pack
 from rtlab.publish.redaction import Redaction
 from rtlab.state import testbed_to_json as bed_to_json
@@ -119,8 +119,7 @@ def plant(folder: Path) -> None:
             known_hosts_file=SECRETS["home"],
             python=SECRETS["home"],
             netns=SECRETS["host"],
-            engine_socket=SECRETS["home"],
-            docker_cli=SECRETS["home"],
+            engine=EngineAt(name=m.engine.name, socket=SECRETS["home"], cli=SECRETS["home"]),
         )
         for m in bed.machines
     )

@@ -65,7 +65,8 @@ def test_what_is_shipped_is_python_3_6_of_the_standard_library(path: str) -> Non
     names |= {node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert "annotations" not in {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
     ours = {name for name in names if name.split(".")[0] == "rtlab"}
-    assert all(name.startswith("rtlab.probe") for name in ours)
+    own = path.rpartition("/")[0].replace("/", ".")
+    assert all(name.startswith(("rtlab.probe", f"{own}.")) for name in ours)
     assert {name.split(".")[0] for name in names - ours} <= sys.stdlib_module_names
 
 
@@ -86,7 +87,8 @@ def test_it_holds_the_machines_half_of_every_plug_in(built: Path) -> None:
     with zipfile.ZipFile(built) as opened:
         listed = set(opened.namelist())
         assert {entry.compress_type for entry in opened.infolist()} == {zipfile.ZIP_STORED}
-    for room, half in (("experiments", "measure"), ("runtimes", "proof"), ("engines", "client")):
+    halves_of = [("experiments", "measure"), ("runtimes", "proof"), ("engines", "client"), ("engines", "messages")]
+    for room, half in halves_of:
         halves = {str(file.relative_to(PACKAGE.parent)) for file in (PACKAGE / room).glob(f"*/{half}.py")}
         assert halves and halves <= listed
     assert {f"rtlab/experiments/{name}/measure.py" for name in plugins.names("experiments")} <= listed
@@ -656,8 +658,7 @@ def request_to(path: str, **changes: Any) -> dict[str, Any]:
         "schema": 1,
         "verb": "trial",
         "experiment": "boot",
-        "engine_socket": path,
-        "docker_cli": "/bin/false",
+        "engine": {"name": "docker", "socket": path, "cli": "/bin/false"},
         "netns": None,
         "home": "/tmp",
         "runtime": {"name": "runc", "docker_name": "runc", "proof": "runc", "own_kernel": False},

@@ -9,7 +9,7 @@ import pytest
 
 from rtlab.connection import client as probe_client
 from rtlab.errors import CommandFailed, HostUnfit
-from rtlab.model import CommandResult, Machine, Outcome
+from rtlab.model import CommandResult, EngineAt, Machine, Outcome
 
 
 def result(stdout: bytes, *, status: int | None = 0, stderr: bytes = b"", timed_out: bool = False) -> CommandResult:
@@ -94,7 +94,7 @@ MACHINE = Machine(
     name="node1",
     runtimes=("runc", "gvisor"),
     programs={"gvisor": "ab" * 32},
-    engine_socket="/run/x.sock",
+    engine=EngineAt(socket="/run/x.sock", settings={"logs": "/run/x"}),
     netns="/run/netns/y",
 )
 
@@ -106,7 +106,7 @@ def test_the_envelope_says_where_the_engine_is() -> None:
 
     (request,) = shell.requests
     assert request["verb"] == "ready"
-    assert request["engine_socket"] == "/run/x.sock"
+    assert request["engine"] == {"name": "docker", "socket": "/run/x.sock", "cli": "/usr/bin/docker", "logs": "/run/x"}
     assert request["netns"] == "/run/netns/y"
     # With the digest that `up` proved: another build put in place since is no longer that runtime.
     expected = {"name": "gvisor", "docker_name": "runsc", "proof": "gvisor", "own_kernel": True, "sha256": "ab" * 32}

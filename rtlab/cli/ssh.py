@@ -52,7 +52,7 @@ def ssh_argv(machine: Machine, words: tuple[str, ...]) -> list[str]:
 
     if machine.transport == "local":
         inside = ["nsenter", f"--net={machine.netns}", "--"] if machine.netns else []
-        docker = f"unix://{machine.engine_socket}"
+        docker = f"unix://{machine.engine.socket}"
         program = ("/bin/sh", "-c", *words) if len(words) == 1 else words or (os.environ.get("SHELL", "/bin/sh"),)
         return ["env", f"DOCKER_HOST={docker}", *inside, *program]
     if machine.transport != "ssh":

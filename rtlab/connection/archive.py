@@ -16,14 +16,14 @@ import rtlab
 
 PROBE = "probe"
 # The machine's half of what lies in these rooms.
-HALVES = {"engines": "client.py", "experiments": "measure.py", "runtimes": "proof.py"}
+HALVES = {"engines": ("client.py", "messages.py"), "experiments": ("measure.py",), "runtimes": ("proof.py",)}
 START = "from rtlab.probe.__main__ import main\n\nmain()\n"
 
 
 def modules(package: Path = Path(rtlab.__file__).parent) -> dict[str, bytes]:
     """What is shipped, by its path in the archive."""
     found = {f"rtlab/{PROBE}/{file.name}": file.read_bytes() for file in package.joinpath(PROBE).glob("*.py")}
-    for room, half in HALVES.items():
+    for room, half in ((room, half) for room, halves in HALVES.items() for half in halves):
         for file in package.joinpath(room).glob(f"*/{half}"):
             found[f"rtlab/{room}/{file.parent.name}/{half}"] = file.read_bytes()
     return found

@@ -51,14 +51,19 @@ def envelope(verb: str, machine: Machine, timeout_s: float, **more: Json) -> dic
     return {
         "schema": SCHEMA,
         "verb": verb,
-        "engine_socket": machine.engine_socket,
-        "docker_cli": machine.docker_cli,
+        "engine": engine_of(machine),
         "netns": machine.netns,
         "home": machine.home,
         "timeout_s": timeout_s,
         "runtimes": [_runtime(name, machine) for name in machine.runtimes],
         **more,
     }
+
+
+def engine_of(machine: Machine) -> dict[str, Json]:
+    """Which engine the probe is to use, and where it is."""
+    engine = machine.engine
+    return {**engine.settings, "name": engine.name, "socket": engine.socket, "cli": engine.cli}
 
 
 def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id: str) -> dict[str, Json]:

@@ -146,8 +146,8 @@ def host_variables(testbed: Testbed, machine: Machine) -> dict[str, Any]:
         "rtlab_emulated": machine.level is Level.EMULATED,
         "rtlab_testbed": testbed.id,
         "rtlab_netns": machine.netns or "",
-        "docker_cli": machine.docker_cli,
-        "docker_host": f"unix://{machine.engine_socket}",
+        "docker_cli": machine.engine.cli,
+        "docker_host": f"unix://{machine.engine.socket}",
     }
     if machine.runtimes:
         variables["runtimes"] = list(machine.runtimes)

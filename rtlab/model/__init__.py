@@ -9,6 +9,7 @@ from rtlab.model.events import Event, Notify, Standing, ignore_events
 from rtlab.model.findings import Caveat, Comparison, Estimate, Summary, Verdict
 from rtlab.model.machines import (
     CommandResult,
+    EngineAt,
     Json,
     Level,
     Machine,
@@ -37,6 +38,7 @@ __all__ = [
     "Comparison",
     "Curves",
     "Design",
+    "EngineAt",
     "Estimate",
     "Event",
     "Experiment",

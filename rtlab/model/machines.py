@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,24 @@ class Level(str, Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineAt:
+    """A container engine on a machine: which one, and where.
+
+    Attributes:
+        name: Of its folder in ``rtlab.engines``.
+        socket: Path of the socket that it answers on there.
+        cli: Path of its command there; empty where nobody starts its containers by a command line.
+        settings: What else the machine's half of the engine must know; JSON values.
+    """
+
+    # What every testbed had before there were others.
+    name: str = "docker"
+    socket: str = "/var/run/docker.sock"
+    cli: str = "/usr/bin/docker"
+    settings: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """A host that runs containers.
 
@@ -32,8 +50,8 @@ class Machine:
         key_file, known_hosts_file: Files on the controller; None for other transports.
         python: Interpreter on the machine for the probe (3.6 or later).
         sudo: Whether commands need ``sudo -n`` there to be root.
-        engine_socket: Path of dockerd's socket on the machine.
-        docker_cli: Path of the docker command there.
+        engine: What runs its containers.
+        beside: Further engines there, for arms that say so (``runc@containerd``); see ``on``.
         netns: Network namespace file (``/run/netns/…``) that the probe must enter, or None.
         home: rtlab's folder on the machine: probe, page and images live there.
         runtimes: Names of the runtimes that were installed and proved there.
@@ -51,14 +69,27 @@ class Machine:
     known_hosts_file: str | None = None
     python: str = "/usr/bin/python3"
     sudo: bool = True
-    engine_socket: str = "/var/run/docker.sock"
-    docker_cli: str = "/usr/bin/docker"
+    engine: EngineAt = EngineAt()
+    beside: tuple[EngineAt, ...] = ()
     netns: str | None = None
     home: str = "/opt/rtlab"
     runtimes: tuple[str, ...] = ()
     programs: Mapping[str, str] = field(default_factory=dict)
     may_reboot: bool = True
     level: Level = Level.METAL
+
+    def on(self, engine: str) -> Machine:
+        """The machine as one engine's arms see it; empty: the engine that every arm has where none is named.
+
+        Raises:
+            KeyError: there is no such engine on it.
+        """
+        if not engine or engine == self.engine.name:
+            return self
+        for other in self.beside:
+            if other.name == engine:
+                return replace(self, engine=other, beside=(self.engine, *(e for e in self.beside if e is not other)))
+        raise KeyError(engine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,9 +203,9 @@ class Runtime:
     """A container runtime that rtlab can install, hand to Docker and prove. Data only.
 
     Attributes:
-        name: ``runc``, ``kata`` …; Docker knows it by ``docker_name``.
+        name: ``runc``, ``kata`` …; engines know it by ``docker_name``.
         title: For tables: ``runC``, ``Kata``.
-        docker_name: The key in daemon.json's ``runtimes`` (``runc`` is built in).
+        docker_name: The key in daemon.json's ``runtimes`` (``runc`` is built in), and containerd's handler.
         role: The Ansible role that installs it.
         proof: Which check of the probe proves it: ``runc``, ``crun``, ``youki``, ``gvisor``, ``kata``.
         own_kernel: Whether a container under it has a kernel of its own.
@@ -182,6 +213,7 @@ class Runtime:
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
+        engine: Which engine drives it, for an arm that says so (``runc@containerd``); empty: the machine's first.
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
             are made from it. Asked before anything is made.
@@ -197,6 +229,7 @@ class Runtime:
     variants: bool = False
     known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    engine: str = ""
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
 

@@ -25,7 +25,7 @@ from rtlab.probe.trial import carry_out, look
 def clean(request: Document) -> Document:
     """Remove containers that carry this testbed's label, and what still belongs to them."""
     until = time.monotonic() + float(request["timeout_s"])
-    using = engine(request.get("engine"), request["engine_socket"], until)
+    using = engine(request, until)
     listed = using.labelled({"rtlab.testbed": request["labels"]["rtlab.testbed"]})
     left: List[str] = []
     for cid in listed:

@@ -1,6 +1,7 @@
 """The machine's half of an engine: what an experiment, the proof and the other verbs may ask of it.
 
-One folder of ``rtlab/engines/`` holds one in its ``client.py``: a class ``Client`` made of (socket, deadline), and
+One folder of ``rtlab/engines/`` holds one in its ``client.py``: a class ``Client`` made of (socket, deadline, what the
+request says of the engine), and
 ``PROGRAMS`` and ``DAEMONS``, the names by which the kernel knows what lives beside a container (shims) and what serves
 all of them. The controller's half stands in ``rtlab/engines/contract.py``.
 """
@@ -33,9 +34,10 @@ class Engine(object):
     # Interfaces (a glob) that its containers' packets pass where the engine has no network namespace of its own.
     interfaces = "*"
 
-    def __init__(self, path: str, deadline: float) -> None:
+    def __init__(self, path: str, deadline: float, settings: Optional[Document] = None) -> None:
         self.path = path
         self.deadline = deadline
+        self.settings = settings or {}
 
     def left(self, at_most: Optional[float] = None) -> float:
         left = self.deadline - time.monotonic()
@@ -94,6 +96,10 @@ class Engine(object):
 
     def namespace(self, cid: str) -> str:
         """File of the container's network namespace; empty when there is none."""
+        raise NotImplementedError
+
+    def state_folders(self, cid: str) -> List[str]:
+        """Where a runtime keeps its files of the container, below its own root."""
         raise NotImplementedError
 
     def labelled(self, labels: Dict[str, str]) -> List[str]:

@@ -16,7 +16,7 @@ from rtlab.probe.programs import digest_of
 
 def facts(request: Document) -> Document:
     """Hardware, kernel, versions and digests: nothing that names a person, a host or a mirror."""
-    using = engine(request.get("engine"), request["engine_socket"], time.monotonic() + float(request["timeout_s"]))
+    using = engine(request, time.monotonic() + float(request["timeout_s"]))
     memory = meminfo()
     cpu = read("/proc/cpuinfo")
 

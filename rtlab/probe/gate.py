@@ -20,7 +20,7 @@ def ready(request: Document) -> Document:
     blocking: bool = False
     wanted = (request.get("runtime") or {}).get("docker_name")
     try:
-        runtimes = engine(request.get("engine"), request["engine_socket"], time.monotonic() + 20).runtimes()
+        runtimes = engine(request, time.monotonic() + 20).runtimes()
         if wanted and wanted not in runtimes:
             missing.append("the engine does not know the runtime %s" % wanted)
             blocking = True

@@ -5,9 +5,9 @@ import importlib.util
 import pkgutil
 from functools import lru_cache
 from types import ModuleType
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Tuple
 
-from rtlab.probe.base import TrialFailed
+from rtlab.probe.base import Document, TrialFailed
 
 
 @lru_cache(maxsize=None)
@@ -47,8 +47,8 @@ def daemons() -> Tuple[str, ...]:
     return tuple(name for module in every("engines", "client").values() for name in getattr(module, "DAEMONS"))  # noqa: B009
 
 
-def engine(name: Optional[str], path: str, deadline: float) -> Any:
-    """The engine of that name; the only one that there is, where a request names none."""
-    if name is None and len(found("engines", "client")) == 1:
-        (name,) = found("engines", "client")
-    return getattr(load("engines", "client", name), "Client")(path, deadline)  # noqa: B009
+def engine(request: Document, deadline: float) -> Any:
+    """The engine that a request names, with every call bounded by the deadline."""
+    asked = request["engine"]
+    client = getattr(load("engines", "client", asked["name"]), "Client")  # noqa: B009
+    return client(asked["socket"], deadline, asked)

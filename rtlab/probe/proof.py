@@ -124,8 +124,8 @@ def seen_of_shim(engine: Engine, pid: int, cid: str) -> Document:
         path = engine.wrapped(path)
         found.update(binary=path, binary_sha256=digest_of(path), binary_is_script=is_script(path))
     found["runtime_root"] = root or None
-    for folder in (os.path.join(root, "moby", cid), os.path.join(root, cid)):
-        if root and os.path.isdir(folder):
+    for folder in [os.path.join(root, name) for name in engine.state_folders(cid)] if root else []:
+        if os.path.isdir(folder):
             found["state_files"] = sorted(os.listdir(folder))
             found["state_is_runcs"] = '"init_process_pid"' in read(os.path.join(folder, "state.json"))
     return found

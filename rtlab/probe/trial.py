@@ -33,7 +33,7 @@ class Trial(object):
         self.parameters: Document = request.get("parameters") or {}
         self.labels: Dict[str, str] = request.get("labels") or {}
         until = time.monotonic() + float(request["timeout_s"])
-        self.engine: Engine = engine(request.get("engine"), request["engine_socket"], until)
+        self.engine: Engine = engine(request, until)
         self.containers: List[str] = []
         self.removed: List[str] = []
         self.networks: Dict[str, str] = {}  # files of network namespaces, of those that were looked at

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from rtlab.model import CampaignSpec, Record, Testbed, Trial
+from rtlab.model import CampaignSpec, EngineAt, Record, Testbed, Trial
 from rtlab.publish.vocabulary import KEYS, WORDS
 
 # Words that name nobody, though a host or an account may be called so; and rtlab's own, which data is made of.
@@ -300,8 +300,9 @@ class Redaction:
 
     def testbed(self, bed: Testbed) -> Testbed:
         """The testbed without addresses, accounts, paths and what its provider noted beyond DETAILS."""
-        for key in ("address", "user", "home", "key_file", "known_hosts_file", "netns", "engine_socket"):
+        for key in ("address", "user", "home", "key_file", "known_hosts_file", "netns"):
             self.withheld[f"testbed.machines.{key}"] += sum(1 for m in bed.machines if getattr(m, key))
+        self.withheld["testbed.machines.engine_socket"] += sum(1 for m in bed.machines if m.engine.socket)
         machines = tuple(
             replace(
                 m,
@@ -317,8 +318,8 @@ class Redaction:
                 python="",
                 home="",
                 netns=None,
-                engine_socket="",
-                docker_cli="/usr/bin/docker",
+                engine=EngineAt(name=self._word(str(m.engine.name)), socket=""),
+                beside=tuple(EngineAt(name=self._word(str(e.name)), socket="", cli="") for e in m.beside),
                 runtimes=tuple(self._arm(str(r)) for r in m.runtimes),
             )
             for m in bed.machines

@@ -109,7 +109,8 @@ def published(testbed: Testbed) -> Testbed:
             known_hosts_file=None,
             python="",
             netns=None,
-            engine_socket="",
+            engine=replace(m.engine, socket="", settings={}),
+            beside=tuple(replace(e, socket="", settings={}) for e in m.beside),
         )
         for m in testbed.machines
     )

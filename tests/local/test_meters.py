@@ -12,7 +12,8 @@ import pytest
 from rtlab import plugins
 from rtlab.artifacts import images, profile
 from rtlab.config import TestbedSettings
-from rtlab.engines.docker import private as engine
+from rtlab.connection.client import engine_of
+from rtlab.engines import private as own
 from rtlab.model import Machine, ignore_events
 from rtlab.probe import needs
 from rtlab.probe.trial import Trial
@@ -21,7 +22,7 @@ from rtlab.state import StateFolder
 
 pytestmark = [
     pytest.mark.local,
-    pytest.mark.skipif(not engine.find("dockerd"), reason="docker.io is missing"),
+    pytest.mark.skipif(not own.find("dockerd"), reason="docker.io is missing"),
 ]
 RUNTIMES = tuple(name for name, binary in (("runc", "runc"), ("gvisor", "runsc")) if shutil.which(binary))
 
@@ -54,7 +55,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         (found,) = testbed.machines
         archive = images.build("tools")
         subprocess.run(
-            (found.docker_cli, "--host", f"unix://{found.engine_socket}", "load", "--quiet", "--input", archive.path),
+            (found.engine.cli, "--host", f"unix://{found.engine.socket}", "load", "--quiet", "--input", archive.path),
             check=True,
             timeout=120,
         )
@@ -66,7 +67,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def request(machine: Machine, runtime: str) -> dict[str, Any]:
     known = plugins.runtime(runtime)
     return {
-        "engine_socket": machine.engine_socket,
+        "engine": engine_of(machine),
         "timeout_s": 120,
         "runtime": {"docker_name": known.docker_name, "proof": known.proof},
         "labels": {"rtlab.testbed": "meters", "rtlab.trial": "meters"},

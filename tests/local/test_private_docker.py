@@ -23,6 +23,7 @@ import pytest
 
 from rtlab.artifacts import apt_sources, images, profile
 from rtlab.config import TestbedSettings
+from rtlab.engines import private as own
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Testbed, ignore_events
@@ -31,7 +32,7 @@ from rtlab.state import StateFolder
 
 pytestmark = [
     pytest.mark.local,
-    pytest.mark.skipif(not engine.find("dockerd"), reason="docker.io is missing"),
+    pytest.mark.skipif(not own.find("dockerd"), reason="docker.io is missing"),
 ]
 PINS = profile.load("debian-12")
 
@@ -62,7 +63,7 @@ def testbed_id(state: StateFolder) -> Iterator[str]:
 
 
 def docker(machine: Machine, *arguments: str, timeout_s: float = 120) -> str:
-    return output(machine.docker_cli, "--host", f"unix://{machine.engine_socket}", *arguments, timeout_s=timeout_s)
+    return output(machine.engine.cli, "--host", f"unix://{machine.engine.socket}", *arguments, timeout_s=timeout_s)
 
 
 def load(machine: Machine, role: str) -> str:
@@ -178,7 +179,7 @@ def test_every_runtime_that_can_run_serves_the_page_and_nothing_is_left(testbed_
             assert fetch_inside(machine, place) == images.PAGE_SHA256
         kernel = docker(machine, "exec", name, "cat", "/proc/version")
         assert (kernel == Path("/proc/version").read_text()) == (name != "gvisor")
-    assert oct(Path(machine.engine_socket).stat().st_mode & 0o777) == "0o600"
+    assert oct(Path(machine.engine.socket).stat().st_mode & 0o777) == "0o600"
     assert look_at_host().rules == before.rules
 
     # Torn down with its containers running.
@@ -254,7 +255,7 @@ def ordinary_daemon(programs: engine.Programs) -> Iterator[Path]:
             (programs.dockerd, "--config-file", str(folder / "daemon.json")),
             stdout=log,
             stderr=log,
-            env={**os.environ, "PATH": os.pathsep.join((os.environ["PATH"], *engine.SYSTEM_FOLDERS))},
+            env={**os.environ, "PATH": os.pathsep.join((os.environ["PATH"], *own.SYSTEM_FOLDERS))},
         )
     try:
         deadline = time.monotonic() + 60
@@ -265,9 +266,9 @@ def ordinary_daemon(programs: engine.Programs) -> Iterator[Path]:
     finally:
         process.terminate()
         process.wait(60)
-        for mount in reversed(engine.mounts_below(folder)):
-            engine.unmount(mount)
-        for root in engine.cgroup_roots():
+        for mount in reversed(own.mounts_below(folder)):
+            own.unmount(mount)
+        for root in own.cgroup_roots():
             for cgroup, _, _ in os.walk(root / folder.name, topdown=False):
                 os.rmdir(cgroup)
         shutil.rmtree(folder)
@@ -337,8 +338,8 @@ PROVIDER.up(settings, profile.load("debian-12"), sys.argv[1], StateFolder(Path(s
 def kill(testbed_id: str, *programs: str) -> None:
     for process in Engine(testbed_id).processes():
         if process.program in programs:
-            assert engine.end(process, signal.SIGKILL)
-            while engine.alive(process):
+            assert own.end(process, signal.SIGKILL)
+            while own.alive(process):
                 time.sleep(0.01)
 
 
@@ -398,7 +399,7 @@ def test_a_daemon_that_does_not_come_up_shows_its_log_and_leaves_nothing(
 # --------------------------------------------------------------------------- images
 
 
-@pytest.mark.skipif(not engine.find("mmdebstrap"), reason="mmdebstrap is missing")
+@pytest.mark.skipif(not own.find("mmdebstrap"), reason="mmdebstrap is missing")
 def test_an_image_made_anew_is_the_same_and_names_no_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cached = images.build("httpd")
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path))

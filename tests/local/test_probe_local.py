@@ -25,7 +25,7 @@ from rtlab.config import TestbedSettings
 from rtlab.connection import archive
 from rtlab.connection import client as probe_client
 from rtlab.connection.shell import LocalShell
-from rtlab.engines.docker import private as engine
+from rtlab.engines import private as own
 from rtlab.engines.docker.private import Engine
 from rtlab.model import Machine, Outcome, RawOutput, ignore_events
 from rtlab.providers.local.provider import PROVIDER
@@ -36,7 +36,7 @@ from tests.conftest import make_record, make_spec, make_trial
 
 pytestmark = [
     pytest.mark.local,
-    pytest.mark.skipif(not engine.find("dockerd"), reason="docker.io is missing"),
+    pytest.mark.skipif(not own.find("dockerd"), reason="docker.io is missing"),
 ]
 RUNTIMES = tuple(name for name, binary in (("runc", "runc"), ("gvisor", "runsc")) if shutil.which(binary))
 # Small, so that each takes a few seconds.
@@ -59,7 +59,7 @@ class Lab:
         probe_client.install(self.shell, machine)
 
     def docker(self, *arguments: str) -> str:
-        argv = (self.machine.docker_cli, "--host", f"unix://{self.machine.engine_socket}", *arguments)
+        argv = (self.machine.engine.cli, "--host", f"unix://{self.machine.engine.socket}", *arguments)
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=120).stdout
 
     def request(self, name: str, runtime: str, *, timeout_s: float = 120.0, **parameters: Any) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def test_the_runtime_is_proved_and_another_name_is_not(lab: Lab, runtime: str) -
 
 def test_builds_are_told_apart_not_names(lab: Lab, tmp_path: Path) -> None:
     """A runC by another name and path is runC; a script that calls it, or a file changed since `up`, is not."""
-    private, runc = Engine(lab.testbed_id), engine.find("runc")
+    private, runc = Engine(lab.testbed_id), own.find("runc")
     other, script = tmp_path / "1.3-as-others-call-it", tmp_path / "runc"
     shutil.copy(runc, other)
     script.write_text(f'#!/bin/sh\nexec {runc} "$@"\n')

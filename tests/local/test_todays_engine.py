@@ -48,7 +48,7 @@ def test_todays_engine_runs_from_its_builds_and_leaves_nothing(tmp_path: Path) -
             assert digest(os.path.realpath(f"/proc/{running[name]}/exe")) == kept[name]
         machine = testbed.machines[0]
         asked = subprocess.run(
-            (machine.docker_cli, "--host", f"unix://{machine.engine_socket}", "info", "--format", "{{json .}}"),
+            (machine.engine.cli, "--host", f"unix://{machine.engine.socket}", "info", "--format", "{{json .}}"),
             capture_output=True,
             check=True,
             timeout=60,

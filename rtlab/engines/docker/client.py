@@ -251,6 +251,9 @@ class Client(Engine):
     def namespace(self, cid: str) -> str:
         return (self.inspect(cid).get("NetworkSettings") or {}).get("SandboxKey") or ""
 
+    def state_folders(self, cid: str) -> List[str]:
+        return [os.path.join("moby", cid), cid]
+
     def labelled(self, labels: Dict[str, str]) -> List[str]:
         filters = json.dumps({"label": ["%s=%s" % item for item in sorted(labels.items())]})
         return [found["Id"] for found in self.must("GET", "/containers/json?all=1&filters=" + _quoted(filters))]

@@ -62,10 +62,8 @@ def _start_by_socket(trial: Trial, wanted: str, port: int, first: bool) -> Dict[
 
 
 def _start_by_cli(trial: Trial, wanted: str, port: int) -> Dict[str, int]:
-    request = trial.request
-    argv = trial.engine.command_line(
-        request["docker_cli"], trial.runtime, trial.image("httpd"), trial.limits(), trial.labels
-    )
+    program = trial.request["engine"]["cli"]
+    argv = trial.engine.command_line(program, trial.runtime, trial.image("httpd"), trial.limits(), trial.labels)
     gc.disable()
     try:
         t_request = monotonic_ns()

@@ -16,7 +16,7 @@ from rtlab import atomic
 from rtlab.artifacts import programs
 from rtlab.artifacts.download import digest_of
 from rtlab.artifacts.profile import Profile
-from rtlab.engines.docker import private as engine
+from rtlab.engines import private as own
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Notify
 from rtlab.state import StateFolder
@@ -52,7 +52,7 @@ class Brought:
         """The runtime's program; empty when there is none."""
         if self.folder is not None and runtime in self.runtimes:
             return str(self.folder / program)
-        return "" if runtime in self.lacking else engine.find(program)
+        return "" if runtime in self.lacking else own.find(program)
 
 
 def home(testbed_id: str) -> Path:
@@ -75,7 +75,7 @@ def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: State
         state.note("intend", "shared folder", str(folder), testbed_id)
     state.note("intend", "folder", str(home(testbed_id)), testbed_id)
     atomic.make_folder(ROOT, 0o755)
-    engine.mark_data(home(testbed_id), testbed_id)
+    own.mark_data(home(testbed_id), testbed_id)
     folder = atomic.make_folder(folder_of(testbed_id), 0o700)
     for one in obtained.builds:
         for program, file in one.programs.items():
@@ -115,7 +115,7 @@ def put(file: Path, target: Path, sha256: str) -> None:
 def existing_ids() -> tuple[str, ...]:
     """Ids of testbeds whose programs are on this machine."""
     try:
-        found = sorted(entry.name for entry in os.scandir(ROOT) if engine.is_data(Path(entry.path), entry.name))
+        found = sorted(entry.name for entry in os.scandir(ROOT) if own.is_data(Path(entry.path), entry.name))
     except OSError:
         return ()
     return tuple(found)

@@ -25,11 +25,12 @@ from rtlab.artifacts.profile import Profile
 from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
+from rtlab.engines import private as own
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import today, virtualization
-from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.local.programs import ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
@@ -167,7 +168,7 @@ class LocalProvider(Provider):
         for folder in engine.SHARED_FOLDERS:
             if not os.path.exists(folder):
                 state.note("intend", "shared folder", folder, private.id)
-        engine.mark_data(data, private.id)
+        own.mark_data(data, private.id)
         private.make_netns()
         # Every way of wiring under a name of its own, so that one start of dockerd serves all the trials.
         tried = {
@@ -364,12 +365,12 @@ class LocalProvider(Provider):
     def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
         private = Engine(testbed_id)
         found = {(r.kind, r.name): r for r in private.resources()}
-        if engine.is_data(programs_home(testbed_id), testbed_id):
+        if own.is_data(programs_home(testbed_id), testbed_id):
             name = str(programs_home(testbed_id))
             found.setdefault(("folder", name), Resource(kind="folder", name=name))
         for folder in self._data_folders(private, state):
             found.setdefault(("folder", str(folder)), Resource(kind="folder", name=str(folder)))
-            for mount in engine.mounts_below(folder):
+            for mount in own.mounts_below(folder):
                 found.setdefault(("mount", mount), Resource(kind="mount", name=mount))
         return tuple(found.values())
 
@@ -387,13 +388,13 @@ class LocalProvider(Provider):
             )
         notify(Event(stage="teardown", message="stopping the private Docker", machine=MACHINE))
         # Its own, or the installed one; gone meanwhile: then without asking it.
-        docker = engine.find("docker", (str(programs_folder(testbed_id)),))
+        docker = own.find("docker", (str(programs_folder(testbed_id)),))
         folders = self._data_folders(private, state)
         private.remove(docker)
         for folder in folders:
             # Its daemon.json was lost, but the state folder says where its data is.
-            engine.remove_data(folder, testbed_id)
-        engine.remove_data(programs_home(testbed_id), testbed_id)
+            own.remove_data(folder, testbed_id)
+        own.remove_data(programs_home(testbed_id), testbed_id)
         left = self.leftovers(testbed_id, state)
         if not left:
             self._journal_gone(private, state)
@@ -402,7 +403,7 @@ class LocalProvider(Provider):
     def _data_folders(self, private: Engine, state: StateFolder) -> tuple[Path, ...]:
         """Where this testbed's data is: as its daemon.json says, and in this state folder."""
         candidates = (private.data(), state.path / "local")
-        return tuple(dict.fromkeys(f.resolve() for f in candidates if f is not None and engine.is_data(f, private.id)))
+        return tuple(dict.fromkeys(f.resolve() for f in candidates if f is not None and own.is_data(f, private.id)))
 
     def _journal_gone(self, private: Engine, state: StateFolder) -> None:
         """Everything is gone: empty folders that only our daemons made go too, then the journal says so."""
@@ -416,7 +417,7 @@ class LocalProvider(Provider):
                 state.note("gone", entry.kind, entry.name, private.id)
 
     def candidates(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*engine.existing_ids(), *programs_ids())))
+        return tuple(dict.fromkeys((*own.existing_ids(), *programs_ids())))
 
 
 # --------------------------------------------------------------------------- this machine
@@ -458,7 +459,7 @@ def check_rights(status: str | None = None, mounts: str | None = None, euid: int
 
 def level() -> Level:
     """What this machine is."""
-    program = engine.find("systemd-detect-virt")
+    program = own.find("systemd-detect-virt")
     said = run((program, "--vm"), timeout_s=10).text().strip() if program else ""
     return virtualization.this_machine(said).level
 
@@ -470,8 +471,7 @@ def machine_of(private: Engine, programs: Programs, data: Path) -> Machine:
         transport="local",
         python=sys.executable,
         sudo=os.geteuid() != 0,
-        engine_socket=str(private.socket),
-        docker_cli=programs.docker,
+        engine=EngineAt(socket=str(private.socket), cli=programs.docker),
         netns=str(private.netns),
         home=str(data / "home"),
         may_reboot=False,
@@ -609,7 +609,7 @@ def reason_in(text: str) -> str:
 
 def findings_key(programs: Programs, wanted: Sequence[str], profile: Profile, brought: Brought) -> str:
     """Digest of everything that may change which runtimes run: programs (size, time), kernel, profile, our code."""
-    paths = [programs.dockerd, programs.containerd, *(engine.find(p) for p in ("runc", "crun", "runsc"))]
+    paths = [programs.dockerd, programs.containerd, *(own.find(p) for p in ("runc", "crun", "runsc"))]
     paths += [brought.find(name, p) for name, p in (("runc", "runc"), ("gvisor", "runsc"), ("youki", "youki"))]
     paths += [f"{f}/bin/{p}" for f in KATA_FOLDERS for p in ("kata-runtime", "containerd-shim-kata-v2")]
     seen: list[Any] = [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab.errors import ConfigError
-from rtlab.model import Machine
+from rtlab.model import EngineAt, Machine
 from rtlab.providers.static.inventory import NAMES, unresolved
 
 NAME_LIMIT = 63
@@ -149,8 +149,10 @@ def machine_of(host: str, variables: Mapping[str, Any], *, name: str = "", may_r
         known_hosts_file=str(known_hosts),
         python=_python(host, variables),
         sudo=user != "root",
-        engine_socket=str(variables.get("rtlab_engine_socket", "/var/run/docker.sock")),
-        docker_cli=str(variables.get("rtlab_docker_cli", "/usr/bin/docker")),
+        engine=EngineAt(
+            socket=str(variables.get("rtlab_engine_socket", EngineAt().socket)),
+            cli=str(variables.get("rtlab_docker_cli", EngineAt().cli)),
+        ),
         home=str(variables.get("rtlab_home", "/opt/rtlab")),
         netns=variables.get("rtlab_netns"),
         may_reboot=may_reboot,

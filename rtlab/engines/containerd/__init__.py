@@ -1,0 +1,1 @@
+"""containerd, by its interface for Kubernetes (CRI)."""
