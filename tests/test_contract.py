@@ -116,8 +116,7 @@ def test_what_is_measured_is_what_it_parses(name: str, tmp_path: Path) -> None:
         "images": {"httpd": "httpd", "tools": "tools"},
         "labels": {},
         "parameters": json.loads(json.dumps(asked)),
-        "engine_socket": "",
-        "docker_cli": "",
+        "engine": {"name": "docker", "socket": "", "cli": ""},
         "timeout_s": 100.0,
     }
     measure = importlib.import_module(f"rtlab.experiments.{name}.measure").measure

@@ -106,5 +106,8 @@ def _summary(row: dict[str, Any], with_verdicts: bool) -> str:
     for arm in dict.fromkeys(v["arm"] for v in row["verdicts"]):
         counted = Counter(v["verdict"] for v in row["verdicts"] if v["arm"] == arm)
         told.append(f"{arm}: {', '.join(f'{number} {verdict}' for verdict, number in counted.items())}")
-    meaningless = f" ({row['level']}: without meaning)" if row["level"] in ("emulated", "simulated") else ""
+    from rtlab.model import Level
+
+    nothing = (Level.EMULATED.value, Level.SIMULATED.value)
+    meaningless = f" ({row['level']}: without meaning)" if row["level"] in nothing else ""
     return ("; ".join(told) or "no verdict yet") + meaningless
