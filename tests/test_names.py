@@ -56,9 +56,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         "words that may be published: a closed list on purpose, and shapes of documents",
     ),
     "rtlab.report.ages": (RUNTIMES | {"docker"}, "a debt: what is known of releases, beside the runtimes"),
-    "rtlab.report.build": ({"cpu", "docker", "memory", "network"}, "keys of a machine's facts; a debt: meters"),
-    "rtlab.report.figures": ({"boot"}, "a debt: Experiment.curves says it"),
-    "rtlab.report.meters": ({"cpu", "memory"}, "a debt: Experiment.meters says it"),
+    "rtlab.report.build": ({"cpu", "docker", "network"}, "keys of a machine's facts"),
     "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
 }

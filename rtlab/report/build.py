@@ -60,7 +60,7 @@ def _built(campaign: Campaign) -> Report:
     records: list[Record] = []
     attempts: list[Attempt] = []
     happened: dict[int, list[str]] = {}
-    cpu: dict[str, list[tuple[float, float]]] = {}
+    by_meters: dict[str, dict[str, list[tuple[float, ...]]]] = {}
     containers = Containers()
     planned = {t.number: t for t in plan}
     for raw in campaign.raw_outputs():
@@ -69,8 +69,9 @@ def _built(campaign: Campaign) -> Report:
         found, reason = _parsed(raw, experiments, spec)
         if told := causes.during(record, raw.probe):
             happened[record.trial.number] = told
-        if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
-            cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
+        if found and record.trial.kind == "ab" and (held := experiments[record.trial.experiment].meters) and held.read:
+            of_arm = by_meters.setdefault(record.trial.experiment, {}).setdefault(record.trial.arm, [])
+            of_arm.extend(held.read(raw.probe))
         containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
         observations += found
         if len(observations) > MOST_OBSERVATIONS:
@@ -95,16 +96,23 @@ def _built(campaign: Campaign) -> Report:
     told_of = {number: "; ".join(told) for number, told in happened.items()}
     given_up = campaign.given_up()
     analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
-    read = (
-        (meters.of_memory(analysis.summaries, spec.runtimes), "memory per idle container", "MiB", "memory", "IV"),
-        (meters.of_cpu(cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
-    )
-    measured = {s.experiment for s in analysis.summaries if s.n and (s.experiment, s.metric) in meters.FIRST}
-    disagreeing = [c for r, what, unit, where, _ in read for c in meters.caveats(r, what, unit, where, titles)]
+    read = {
+        name: meters.of_trials(held, by_meters.get(name, {}), spec.runtimes)
+        if held.read
+        else meters.of_metrics(name, held, analysis.summaries, spec.runtimes)
+        for name, experiment in experiments.items()
+        if (held := experiment.meters)
+    }
+    held_by = {name: held for name in read if (held := experiments[name].meters)}
+    disagreeing = [c for name, m in held_by.items() for c in meters.caveats(read[name], m.what, m.unit, name, titles)]
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += containers.caveats(spec.runtimes, titles)
-    notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
+    notes = {
+        m.table: meters.note(read[name], m.what, m.unit, titles)
+        for name, m in held_by.items()
+        if meters.was_measured(name, m, analysis.summaries)
+    }
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
