@@ -39,7 +39,10 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.publish.exports": ({"boot"}, "a column of the plan"),
     "rtlab.report.files": ({"boot"}, "a column of the plan"),
     "rtlab.runtimes.gvisor.proof": ({"network"}, "a flag of runsc"),
-    "rtlab.engines.docker": ({"runc", "crun", "youki"}, "names by which a system's own engine may know a runtime"),
+    "rtlab.engines": (
+        {"runc", "crun", "youki", "containerd"},
+        "names by which an engine may know a runtime; the programs that Docker is made of",
+    ),
     # Debts: the room is not yet told by the plug-ins.
     "rtlab.campaign.like": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
     "rtlab.cli.settings": ({"vagrant"}, "a debt: Provider.also_called says it"),
@@ -47,16 +50,19 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.config.reading": ({"kata"}, "a debt: the runtime's own check of its settings"),
     "rtlab.config.template": ({"kata"}, "a debt: the runtime's own settings"),
     "rtlab.host": (
-        RUNTIMES | {"docker", "local", "memory", "simulated", "static", "vagrant"},
+        RUNTIMES | {"containerd", "docker", "local", "memory", "simulated", "static", "vagrant"},
         "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",
     ),
-    "rtlab.providers.local": (RUNTIMES | {"docker"}, "a debt: the wirings of the private engine"),
+    "rtlab.providers.local": (RUNTIMES | {"containerd", "docker"}, "a debt: the wirings of the private engine"),
     "rtlab.publish.redaction": (
-        RUNTIMES | {"boot", "cpu", "docker", "io", "local", "memory", "network", "simulated", "vagrant"},
+        RUNTIMES | {"boot", "containerd", "cpu", "docker", "io", "local", "memory", "network", "simulated", "vagrant"},
         "words that may be published: a closed list on purpose, and shapes of documents",
     ),
-    "rtlab.report.ages": (RUNTIMES | {"docker"}, "a debt: what is known of releases, beside the runtimes"),
-    "rtlab.report.build": ({"cpu", "docker", "network"}, "keys of a machine's facts"),
+    "rtlab.report.ages": (
+        RUNTIMES | {"containerd", "docker"},
+        "a debt: what is known of releases, beside the runtimes",
+    ),
+    "rtlab.report.build": ({"cpu", "docker", "memory", "network"}, "keys of a machine's facts"),
     "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
 }
