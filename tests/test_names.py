@@ -1,6 +1,7 @@
 """No plug-in's name stands as a string outside its folder, so that one is added or taken away by its folder alone.
 
-A text counts when it is nothing but names: "kata", or "boot,io". What is exempt stands here with its reason.
+A text counts when it is nothing but names: "kata", or "boot,io"; the words between an f-string's values do not. What is
+exempt stands here with its reason.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         RUNTIMES | {"containerd", "docker"},
         "a debt: what is known of releases, beside the runtimes",
     ),
-    "rtlab.report.build": ({"cpu", "docker", "memory", "network"}, "keys of a machine's facts"),
+    "rtlab.report.build": ({"cpu", "docker", "network"}, "keys of a machine's facts"),
     "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
 }
@@ -98,8 +99,10 @@ def said() -> dict[tuple[str, str], int]:
         if "_content" in file.parts:
             continue
         module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        tree = ast.parse(file.read_text())
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 for name in named(node.value):
                     if not any(inside(module, home) for home in NAMES[name]):
                         found[module, name] = node.lineno
