@@ -161,6 +161,11 @@ def _describe(hint: Any, bounds: str) -> str:
     return f"{kind} {bounds}".strip()
 
 
+def about(kind: type[Any], key: str) -> str:
+    """What a key means, one line."""
+    return str(_fields(kind)[key].metadata["about"])
+
+
 def _limits(kind: type[Any], key: str) -> Limits:
     found: Limits = _fields(kind)[key].metadata.get("limits", Limits())
     return found
