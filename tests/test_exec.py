@@ -118,6 +118,17 @@ def test_a_command_that_fails_makes_the_trial_invalid(tmp_path: Path) -> None:
         assert not trial.proved
 
 
+def test_a_status_that_the_engine_learns_a_moment_later_is_waited_for(tmp_path: Path) -> None:
+    class Late(processes.ProcessEngine):
+        def exec(self, cid: str, command: Sequence[str]) -> Executed:
+            answers = [None, None, 0]
+            return Executed("", "", lambda: answers.pop(0))
+
+    with processes.trial(tmp_path, request()) as trial:
+        trial.engine.__class__ = Late
+        assert len(measure.measure(trial)["execs_ns"]) == 20
+
+
 def test_it_is_proved_after_the_first_command_and_before_the_others(tmp_path: Path) -> None:
     """Looking inside is a command, too: it must neither warm up the first nor stand between the others."""
     seen: list[str] = []
