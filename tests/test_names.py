@@ -49,7 +49,6 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.cli.settings": ({"vagrant"}, "a debt: Provider.also_called says it"),
     "rtlab.config.hypervisors": ({"kata"}, "a debt: the runtime's own check of its settings"),
     "rtlab.config.reading": ({"kata"}, "a debt: the runtime's own check of its settings"),
-    "rtlab.config.template": ({"kata"}, "a debt: the runtime's own settings"),
     "rtlab.host": (
         RUNTIMES | {"containerd", "docker", "local", "memory", "simulated", "static", "vagrant"},
         "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",

@@ -9,9 +9,6 @@ from rtlab import plugins
 from rtlab.config import setting
 from rtlab.config.settings import SECTIONS
 
-# For the template: a key without a default needs an example.
-_EXAMPLES = {"seed": "2020", "until_percent": "5.0", "max_hours": "6.0", "kata": "{ default_memory = 512 }"}
-
 
 def template() -> str:
     """The text of the ``rtlab.toml`` that ``rtlab init`` writes: every key, commented out, with its default."""
@@ -41,11 +38,12 @@ def _keys(kind: type[Any]) -> Iterator[str]:
         if allowed.startswith(("one of", "a whole number", "a number", "a list of whole numbers")):
             yield f"# Allowed: {allowed}."
         if isinstance(value, Mapping):
-            yield f"# Not set by default; after all other keys of this section: {key}.small = {_EXAMPLES[key]}"
+            example = f"{key}.small = {setting.example(kind, key)}"
+            yield f"# Not set by default; after all other keys of this section: {example}"
         elif value is not None:
             yield f"#{key} = {setting.toml(value)}"
         else:
-            yield f"# Not set by default: {key} = {_EXAMPLES[key]}"
+            yield f"# Not set by default: {key} = {setting.example(kind, key)}"
         yield ""
 
 
