@@ -60,7 +60,7 @@ def _built(campaign: Campaign) -> Report:
     records: list[Record] = []
     attempts: list[Attempt] = []
     happened: dict[int, list[str]] = {}
-    by_meters: dict[str, dict[str, list[tuple[float, ...]]]] = {}
+    by_meters: meters.Read = {}
     containers = Containers()
     planned = {t.number: t for t in plan}
     for raw in campaign.raw_outputs():
@@ -69,9 +69,8 @@ def _built(campaign: Campaign) -> Report:
         found, reason = _parsed(raw, experiments, spec)
         if told := causes.during(record, raw.probe):
             happened[record.trial.number] = told
-        if found and record.trial.kind == "ab" and (held := experiments[record.trial.experiment].meters) and held.read:
-            of_arm = by_meters.setdefault(record.trial.experiment, {}).setdefault(record.trial.arm, [])
-            of_arm.extend(held.read(raw.probe))
+        if found and record.trial.kind == "ab":
+            meters.read(experiments[record.trial.experiment], record.trial.arm, raw.probe, by_meters)
         containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
         observations += found
         if len(observations) > MOST_OBSERVATIONS:
@@ -96,23 +95,11 @@ def _built(campaign: Campaign) -> Report:
     told_of = {number: "; ".join(told) for number, told in happened.items()}
     given_up = campaign.given_up()
     analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
-    read = {
-        name: meters.of_trials(held, by_meters.get(name, {}), spec.runtimes)
-        if held.read
-        else meters.of_metrics(name, held, analysis.summaries, spec.runtimes)
-        for name, experiment in experiments.items()
-        if (held := experiment.meters)
-    }
-    held_by = {name: held for name in read if (held := experiments[name].meters)}
-    disagreeing = [c for name, m in held_by.items() for c in meters.caveats(read[name], m.what, m.unit, name, titles)]
+    held = {name: experiment.meters for name, experiment in experiments.items() if experiment.meters}
+    disagreeing, notes = meters.told(held, by_meters, analysis.summaries, spec.runtimes, titles)
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += containers.caveats(spec.runtimes, titles)
-    notes = {
-        m.table: meters.note(read[name], m.what, m.unit, titles)
-        for name, m in held_by.items()
-        if meters.was_measured(name, m, analysis.summaries)
-    }
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))

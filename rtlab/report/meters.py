@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rtlab.model import Caveat, Meters, Summary
+from rtlab.model import Caveat, Experiment, Json, Meters, Summary
 from rtlab.units import to_base
 
 # Ten per cent for memory is measurement.md §2; the same is asked of CPU time.
@@ -33,6 +33,37 @@ class Reading:
             return ()
         shares = [(name, value / first - 1) for name, value in self.values[1:]]
         return tuple((name, share) for name, share in shares if abs(share) > AGREEMENT)
+
+
+# Experiment -> arm -> what ``Meters.read`` read, per trial.
+Read = dict[str, dict[str, list[tuple[float, ...]]]]
+
+
+def read(experiment: Experiment, arm: str, probe: Mapping[str, Json], into: Read) -> None:
+    """Add what the experiment's meters say of one trial, where they are read from the probe's document."""
+    if experiment.meters and experiment.meters.read:
+        into.setdefault(experiment.name, {}).setdefault(arm, []).extend(experiment.meters.read(probe))
+
+
+def told(
+    held: Mapping[str, Meters],
+    by_trial: Read,
+    summaries: Sequence[Summary],
+    arms: Sequence[str],
+    titles: Mapping[str, str],
+) -> tuple[list[Caveat], dict[str, str]]:
+    """(a caveat for each arm whose meters disagree; table of the paper -> the note for under it)."""
+    disagreeing, notes = [], {}
+    for name, meters in held.items():
+        found = (
+            of_trials(meters, by_trial.get(name, {}), arms)
+            if meters.read
+            else of_metrics(name, meters, summaries, arms)
+        )
+        disagreeing += caveats(found, meters.what, meters.unit, name, titles)
+        if was_measured(name, meters, summaries):
+            notes[meters.table] = note(found, meters.what, meters.unit, titles)
+    return disagreeing, notes
 
 
 def was_measured(name: str, meters: Meters, summaries: Sequence[Summary]) -> bool:
@@ -59,12 +90,12 @@ def of_metrics(name: str, meters: Meters, summaries: Sequence[Summary], arms: Se
 
 
 def of_trials(
-    meters: Meters, read: Mapping[str, Sequence[tuple[float, ...]]], arms: Sequence[str]
+    meters: Meters, by_arm: Mapping[str, Sequence[tuple[float, ...]]], arms: Sequence[str]
 ) -> tuple[Reading, ...]:
     """By the medians of what ``Meters.read`` read in each trial, per arm."""
     found = []
     for arm in arms:
-        if seen := read.get(arm):
+        if seen := by_arm.get(arm):
             medians = (statistics.median(of) for of in zip(*seen, strict=True))
             found.append(Reading(arm=arm, values=tuple(zip(meters.titles, medians, strict=True))))
     return tuple(found)
