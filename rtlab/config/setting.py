@@ -33,7 +33,8 @@ class Limits:
     below: float | None = None
 
     def allow(self, number: float) -> bool:
-        return math.isfinite(number) and (
+        # Unlike isfinite, for whole numbers of any length.
+        return abs(number) < math.inf and (
             (self.low is None or number >= self.low)
             and (self.high is None or number <= self.high)
             and (self.above is None or number > self.above)
