@@ -90,7 +90,7 @@ def test_it_keeps_the_contract(copy: Path, tmp_path: Path) -> None:
     """The same tests as for rtlab's own, with the copy's package."""
     shutil.copytree(ROOT / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__", "data", "vm", "local"))
     shutil.copy(ROOT / "pyproject.toml", copy / "pyproject.toml")
-    chosen = ["tests/test_contract.py", "tests/test_architecture.py", "tests/test_plugin_names.py"]
+    chosen = ["tests/test_contract.py", "tests/test_architecture.py", "tests/test_names.py"]
     done = run(copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NAME + " or orders", *chosen, cwd=copy)
     assert done.returncode == 0, done.stdout[-3000:]
     (passed,) = re.findall(r"(\d+) passed", done.stdout)
