@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rtlab.probe.base import Document, TrialFailed
 from rtlab.probe.engine import Engine, Executed, Limits
@@ -172,8 +173,9 @@ def trial(folder: Path, request: Document) -> Iterator[ProcessTrial]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         page = {"page_port": server.server_address[1], "page_sha256": PAGE_SHA256}
         parameters = {**request["parameters"], **{k: v for k, v in page.items() if k in request["parameters"]}}
-        made = ProcessTrial({**request, "parameters": parameters})
-        made.engine = ProcessEngine(folder, time.monotonic() + request["timeout_s"])
+        engine = ProcessEngine(folder, time.monotonic() + request["timeout_s"])
+        with mock.patch("rtlab.probe.trial.engine", lambda *_: engine):
+            made = ProcessTrial({**request, "engine": {"name": "processes", "cli": ""}, "parameters": parameters})
         try:
             yield made
         finally:

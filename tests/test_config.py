@@ -12,24 +12,25 @@ import pytest
 
 from rtlab import config, plugins
 from rtlab.config import CampaignSettings, Config, TestbedSettings
+from rtlab.config.setting import setting
 from rtlab.errors import ConfigError, RtlabError, UsageError
+from rtlab.experiments.contract import Declared
 from rtlab.model import Machine, Testbed
 
 from .conftest import make_testbed
 
 
-class Io:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class IoSettings:
+    size_mb: int = setting(2048, "size of the file", low=1)
+    per_char: bool = setting(False, "character by character, too", paper=True)
+
+
+class Io(Declared):
     """An experiment with two parameters, as config sees one."""
 
     name, title, summary, order, metrics = "io", "Disk", "Writes and reads a file.", 2, ()
-    by_default = True
-
-    def defaults(self, design: str) -> Mapping[str, Any]:
-        return {"size_mb": 2048, "per_char": design == "paper"}
-
-    def problems(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-        size = parameters["size_mb"]
-        return () if isinstance(size, int) and size > 0 else (f"size_mb = {size!r}: must be a whole number above 0",)
+    settings = IoSettings
 
 
 class Boot(Io):
@@ -78,7 +79,7 @@ def test_the_template_with_every_key_switched_on_is_exactly_the_defaults(tmp_pat
 def test_the_template_names_and_explains_every_key() -> None:
     text = config.template()
 
-    for kind in config.SECTIONS.values():
+    for kind in (*config.SECTIONS.values(), IoSettings):
         for item in dataclasses.fields(kind):
             assert re.search(rf"^#.*\b{item.name}(\.small)? = ", text, re.M), item.name
             assert item.metadata["about"] in text
@@ -163,7 +164,7 @@ def test_a_number_of_runs_that_makes_no_sense_is_refused(tmp_path: Path, value: 
         ('[testbed]\nkata_sha256 = "abc"\n', "64 hexadecimal digits"),
         ("[experiments.ioo]\nsize_mb = 1\n", "Did you mean 'io'?"),
         ("[experiments.io]\nsize = 1\n", "Did you mean 'size_mb'?"),
-        ("[experiments.io]\nsize_mb = 0\n", "must be a whole number above 0"),
+        ("[experiments.io]\nsize_mb = 0\n", "must be a whole number of at least 1"),
         ("[experiments]\nio = 5\n", "must be a section: [experiments.io]"),
     ],
 )
@@ -179,7 +180,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, text: str, 
     [
         ({"io": {"size": 1}}, "--set: there is no parameter 'size'. Did you mean 'size_mb'?"),
         ({"oi": {"size_mb": 1}}, "--set: there is no experiment 'oi'. Did you mean 'io'?"),
-        ({"io": {"size_mb": 0}}, "--set io: size_mb = 0: must be a whole number above 0."),
+        ({"io": {"size_mb": 0}}, "--set io: size_mb = 0: must be a whole number of at least 1."),
     ],
 )
 def test_a_wrong_parameter_given_as_an_option_is_named_as_one(tmp_path: Path, given: dict[str, Any], told: str) -> None:

@@ -1,6 +1,7 @@
 """No plug-in's name stands as a string outside its folder, so that one is added or taken away by its folder alone.
 
-A text counts when it is nothing but names: "kata", or "boot,io". What is exempt stands here with its reason.
+A text counts when it is nothing but names: "kata", or "boot,io"; the words between an f-string's values do not. What is
+exempt stands here with its reason.
 """
 
 from __future__ import annotations
@@ -38,11 +39,9 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.publish.exports": ({"boot"}, "a column of the plan"),
     "rtlab.report.files": ({"boot"}, "a column of the plan"),
     "rtlab.runtimes.gvisor.proof": ({"network"}, "a flag of runsc"),
-    "rtlab.engines.docker": ({"containerd"}, "the daemon below Docker"),
-    "rtlab.engines.containerd": ({"runc", "network"}, "the runtime that it starts by default; a word of the CRI"),
-    "rtlab.engines.private": (
-        {"runc", "crun", "youki", "containerd"},
-        "names of programs by which processes are told apart",
+    "rtlab.engines": (
+        {"runc", "crun", "youki", "containerd", "network"},
+        "names by which an engine may know a runtime; the programs that Docker is made of; a word of the CRI",
     ),
     "rtlab.artifacts.programs": ({"runc"}, "what an engine starts by default"),
     "rtlab.cli.show": ({"simulated"}, "a key of the evidence"),
@@ -55,7 +54,6 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.cli.options": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
     "rtlab.config.hypervisors": ({"kata"}, "a debt: the runtime's own check of its settings"),
     "rtlab.config.reading": ({"kata"}, "a debt: the runtime's own check of its settings"),
-    "rtlab.config.template": ({"kata"}, "a debt: the runtime's own settings"),
     "rtlab.host": (
         RUNTIMES | {"docker", "containerd", "local", "memory", "simulated", "static", "vagrant"},
         "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",
@@ -69,12 +67,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         RUNTIMES | {"docker", "containerd"},
         "a debt: what is known of releases, beside the runtimes",
     ),
-    "rtlab.report.build": (
-        {"containerd", "cpu", "docker", "memory", "network"},
-        "keys of a machine's facts; a debt: meters",
-    ),
-    "rtlab.report.figures": ({"boot"}, "a debt: Experiment.curves says it"),
-    "rtlab.report.meters": ({"cpu", "memory"}, "a debt: Experiment.meters says it"),
+    "rtlab.report.build": ({"containerd", "cpu", "docker", "network"}, "keys of a machine's facts"),
     "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata", "runc"}, "a debt: settings of Kata's; what dockerd starts by itself"),
 }
@@ -110,8 +103,10 @@ def said() -> dict[tuple[str, str], int]:
         if "_content" in file.parts:
             continue
         module = ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        tree = ast.parse(file.read_text())
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
                 for name in named(node.value):
                     if not any(inside(module, home) for home in NAMES[name]):
                         found[module, name] = node.lineno

@@ -33,7 +33,8 @@ class Limits:
     below: float | None = None
 
     def allow(self, number: float) -> bool:
-        return math.isfinite(number) and (
+        # Unlike isfinite, for whole numbers of any length.
+        return abs(number) < math.inf and (
             (self.low is None or number >= self.low)
             and (self.high is None or number <= self.high)
             and (self.above is None or number > self.above)
@@ -56,6 +57,7 @@ def setting(
     about: str,
     *,
     paper: Any = None,
+    example: str = "",
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
@@ -66,10 +68,14 @@ def setting(
     Args:
         about: One line for the template and the documents.
         paper: Its value in the paper's design, when that differs.
+        example: A value in TOML, for the template, where the default is that there is none.
         low, high, above, below: See ``Limits``.
     """
     limits = Limits(low=low, high=high, above=above, below=below)
-    return dataclasses.field(default=default, metadata={"about": about, "paper": paper, "limits": limits})
+    metadata = {"about": about, "paper": paper, "example": example, "limits": limits}
+    if isinstance(default, AbstractMapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def again(kind: type[Any], key: str, default: Any, *, paper: Any = None) -> Any:
@@ -159,6 +165,16 @@ def _describe(hint: Any, bounds: str) -> str:
         return _describe(next(a for a in arguments if a is not type(None)), bounds)
     kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}[hint]
     return f"{kind} {bounds}".strip()
+
+
+def about(kind: type[Any], key: str) -> str:
+    """What a key means, one line."""
+    return str(_fields(kind)[key].metadata["about"])
+
+
+def example(kind: type[Any], key: str) -> str:
+    """A value of it, in TOML."""
+    return str(_fields(kind)[key].metadata["example"])
 
 
 def _limits(kind: type[Any], key: str) -> Limits:

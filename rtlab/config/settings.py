@@ -60,13 +60,11 @@ class TestbedSettings:
     gvisor_sha512: str = setting("", "SHA-512 of the profile's gVisor release, where the profile pins none.")
     crun_url: str = setting("", "URL of a static crun, where the profile's distribution has none.")
     crun_sha256: str = setting("", "SHA-256 of what crun_url serves.")
-    kata: Mapping[str, Mapping[str, bool | int | float | str]] = field(
-        default_factory=dict,
-        metadata={
-            "about": "Variants of Kata as arms of their own: a section [testbed.kata.small] makes the runtime "
-            "kata:small. Keys: hypervisor (qemu, clh …), and settings of Kata's own configuration.toml "
-            "(default_memory, shared_fs …)."
-        },
+    kata: Mapping[str, Mapping[str, bool | int | float | str]] = setting(
+        {},
+        "Variants of Kata as arms of their own: a section [testbed.kata.small] makes the runtime kata:small. Keys: "
+        "hypervisor (qemu, clh …), and settings of Kata's own configuration.toml (default_memory, shared_fs …).",
+        example="{ default_memory = 512 }",
     )
     scenario: str = setting("", "simulated machines: path of a scenario; empty: the built-in one.")
 
@@ -94,18 +92,24 @@ class CampaignSettings:
     seed: int | None = setting(
         None,
         "Of the random order: the same seed gives the same plan; unset: drawn at random, and stored with the campaign.",
+        example="2020",
         low=0,
         high=2**63 - 1,
     )
     until_percent: float | None = setting(
         None,
         "Adaptive: after `runs` blocks go on until every primary ratio is known to this half-width, percent.",
+        example="5.0",
         above=0,
         below=100,
     )
     max_blocks: int = setting(40, "Adaptive: stop after so many blocks.", low=1, high=MAX_RUNS)
     max_hours: float | None = setting(
-        None, "Adaptive: stop before the next block once the trials took so long, hours.", above=0, high=10_000
+        None,
+        "Adaptive: stop before the next block once the trials took so long, hours.",
+        example="6.0",
+        above=0,
+        high=10_000,
     )
     aa: bool = setting(False, "Add 4 blocks with the baseline in both arms: the noise floor.")
     margin_percent: float = setting(5.0, "A difference smaller than this has no practical meaning.", above=0, below=100)

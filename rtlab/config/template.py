@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rtlab import plugins
 from rtlab.config import setting
 from rtlab.config.settings import SECTIONS
-
-# For the template: a key without a default needs an example.
-_EXAMPLES = {"seed": "2020", "until_percent": "5.0", "max_hours": "6.0", "kata": "{ default_memory = 512 }"}
 
 
 def template() -> str:
@@ -24,27 +21,29 @@ def _template_lines() -> Iterator[str]:
     for name, kind in SECTIONS.items():
         yield ""
         yield f"[{name}]"
-        values = setting.defaults(kind)
-        for item in dataclasses.fields(kind):
-            yield f"# {item.metadata['about']}"
-            allowed = setting.describe(kind, item.name)
-            if allowed.startswith(("one of", "a whole number", "a number")):
-                yield f"# Allowed: {allowed}."
-            if isinstance(values[item.name], Mapping):
-                example = f"{item.name}.small = {_EXAMPLES[item.name]}"
-                yield f"# Not set by default; after all other keys of this section: {example}"
-            elif item.default is not None:
-                yield f"#{item.name} = {setting.toml(item.default)}"
-            else:
-                yield f"# Not set by default: {item.name} = {_EXAMPLES[item.name]}"
-            yield ""
+        yield from _keys(kind)
     yield "# Parameters of the experiments, as the default design has them (the paper's differ; see the docs)."
     for name in plugins.names("experiments"):
         experiment = plugins.experiment(name)
         yield f"# {experiment.summary}"
         yield f"[experiments.{name}]"
-        for key, value in experiment.defaults("default").items():
-            yield f"#{key} = {setting.toml(value)}" if value is not None else f"# Not set by default: {key}"
+        yield from _keys(experiment.settings)
+
+
+def _keys(kind: type[Any]) -> Iterator[str]:
+    """Of one section: what each key means, what it may be, and its default."""
+    for key, value in setting.defaults(kind).items():
+        yield f"# {setting.about(kind, key)}"
+        allowed = setting.describe(kind, key)
+        if allowed.startswith(("one of", "a whole number", "a number", "a list of whole numbers")):
+            yield f"# Allowed: {allowed}."
+        if isinstance(value, Mapping):
+            example = f"{key}.small = {setting.example(kind, key)}"
+            yield f"# Not set by default; after all other keys of this section: {example}"
+        elif value is not None:
+            yield f"#{key} = {setting.toml(value)}"
+        else:
+            yield f"# Not set by default: {key} = {setting.example(kind, key)}"
         yield ""
 
 

@@ -130,7 +130,7 @@ class Curves:
     Attributes:
         title: Its first sentence, without the full stop.
         axis: Of the values, with their unit.
-        what: What is counted, in the plural.
+        what: What is timed, one of them.
         metrics: Name -> whether its curve is drawn apart, as the first of each trial.
     """
 

@@ -63,16 +63,11 @@ def _built(campaign: Campaign) -> Report:
     analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
     metrics = {(name, m.name): m for name, of in known.items() for m in of}
     analysis = sentences.reworded(analysis, metrics, titles, spec.margin)
-    by_meters = (
-        (meters.of_memory(analysis.summaries, spec.runtimes), "memory per idle container", "MiB", "memory", "IV"),
-        (meters.of_cpu(read.cpu, spec.runtimes), "CPU time for the unit of work", "s", "cpu", "III"),
-    )
-    measured = {s.experiment for s in analysis.summaries if s.n and (s.experiment, s.metric) in meters.FIRST}
-    disagreeing = [c for r, what, unit, where, _ in by_meters for c in meters.caveats(r, what, unit, where, titles)]
+    held = {name: experiment.meters for name, experiment in experiments.items() if experiment.meters}
+    disagreeing, notes = meters.told(held, read.by_meters, analysis.summaries, spec.runtimes, titles)
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += read.containers.caveats(spec.runtimes, titles)
-    notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in by_meters if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
@@ -121,14 +116,14 @@ class _Read:
 
     Attributes:
         happened: Trial number -> what happened during or before it.
-        cpu: Arm -> CPU-seconds by both meters, per trial.
+        by_meters: What experiments' meters say of each trial (``meters.read``).
     """
 
     observations: list[Observation] = field(default_factory=list)
     records: list[Record] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     happened: dict[int, list[str]] = field(default_factory=dict)
-    cpu: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    by_meters: meters.Read = field(default_factory=dict)
     containers: Containers = field(default_factory=Containers)
 
 
@@ -142,8 +137,8 @@ def _read(campaign: Campaign, experiments: Mapping[str, Experiment]) -> _Read:
         found, reason = _parsed(raw, experiments, spec)
         if told := causes.during(record, raw.probe):
             read.happened[record.trial.number] = told
-        if found and (record.trial.experiment, record.trial.kind) == ("cpu", "ab"):
-            read.cpu.setdefault(record.trial.arm, []).extend(meters.cpu_seconds(raw.probe))
+        if found and record.trial.kind == "ab":
+            meters.read(experiments[record.trial.experiment], record.trial.arm, raw.probe, read.by_meters)
         read.containers.add(record, raw.probe, spec.parameters.get(record.trial.experiment, {}))
         read.observations += found
         if len(read.observations) > MOST_OBSERVATIONS:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtlab import plugins
-from rtlab.model import Metric, Observation
+from rtlab.model import Curves, Metric, Observation
 from rtlab.report import paper, plots
 from rtlab.report.answer import Cell, Line
 from rtlab.report.model import Report
@@ -53,7 +53,8 @@ class Figure:
 def figures(report: Report) -> tuple[Figure, ...]:
     """The forest of primary ratios, the distribution of start times, and each primary metric by order."""
     values = _values(report)
-    found = [_forest(report), _ecdf(report, values)]
+    found = [_forest(report)]
+    found += [_ecdf(report, values, name, e.curves) for name, e in report.experiments.items() if e.curves]
     for name, experiment in report.experiments.items():
         found += [_dots(report, values, name, metric) for metric in experiment.metrics if metric.primary]
     found += [_hosts(report, hosts) for hosts in report.analysis.hosts]
@@ -86,7 +87,7 @@ def _values(report: Report) -> _Values:
         (name, metric.name): None
         for name, experiment in report.experiments.items()
         for metric in experiment.metrics
-        if metric.primary or (name, metric.name) in _STARTS
+        if metric.primary or (experiment.curves and metric.name in experiment.curves.metrics)
     }
     found: _Values = {}
     for o in report.observations:
@@ -257,18 +258,15 @@ def _range(values: Sequence[float]) -> str:
     return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
 
 
-# --------------------------------------------------------------------------- start times
-
-# (experiment, metric) -> whether its curve is drawn apart: first starts are never pooled with later ones.
-_STARTS = {("boot", "first_page_s"): False, ("boot", "cold_first_page_s"): True}
+# --------------------------------------------------------------------------- every single value
 
 
-def _ecdf(report: Report, values: _Values) -> Figure | None:
+def _ecdf(report: Report, values: _Values, name: str, of: Curves) -> Figure | None:
     first = "first of its trial"
     curves, rows = [], []
     for arm in report.spec.runtimes:
-        for (experiment, metric), apart in _STARTS.items():
-            seen = sorted(o.value for o in values.get((experiment, metric, arm), ()) if o.value is not None)
+        for metric, apart in of.metrics.items():
+            seen = sorted(o.value for o in values.get((name, metric, arm), ()) if o.value is not None)
             if not seen:
                 continue
             curves.append(plots.Curve(arm=report.titles[arm], values=seen, apart=first if apart else ""))
@@ -276,21 +274,16 @@ def _ecdf(report: Report, values: _Values) -> Figure | None:
             rows.append((report.titles[arm], which, str(len(seen)), *map(format_number, _quartiles(seen))))
     if not curves:
         return None
-    title = "Start times of all containers: the share that served its page by then"
-    told = "; ".join(f"{row[0]}, {row[1]}: {row[2]} starts, median {row[5]} s" for row in rows[:20])
+    told = "; ".join(f"{row[0]}, {row[1]}: {row[2]} {of.what}s, median {row[5]} s" for row in rows[:20])
+    words = _words(report, of.title, f"Empirical distribution functions: {told}.")
     return Figure(
-        name="boot-ecdf",
-        title=title,
-        svg=plots.ecdf(
-            "boot-ecdf",
-            curves,
-            "time until the first page (s)",
-            _words(report, title, f"Empirical distribution functions: {told}."),
-        ),
-        caption=f"{title}. One curve per runtime over every single start; dashed where the first start "
-        f"was timed apart ({first}). Starts within one trial are not independent: verdicts rest on blocks, not on this "
-        "plot.",
-        heads=("runtime", "starts", "n", *(f"{head} (s)" for head in _QUARTILES)),
+        name=f"{name}-ecdf",
+        title=of.title,
+        svg=plots.ecdf(f"{name}-ecdf", curves, of.axis, words),
+        caption=f"{of.title}. One curve per runtime over every single {of.what}; dashed where the first {of.what} "
+        f"was timed apart ({first}). {of.what.capitalize()}s within one trial are not independent: verdicts rest on "
+        "blocks, not on this plot.",
+        heads=("runtime", f"{of.what}s", "n", *(f"{head} (s)" for head in _QUARTILES)),
         rows=tuple(rows),
     )
 

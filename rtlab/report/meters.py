@@ -1,8 +1,9 @@
 """Do the meters of memory and CPU time agree? Pure.
 
-Memory per idle container is read by three meters, CPU time of the unit of work by two: everything that the container
-needs, and its cgroup alone, which is what most tools show. Where another meter differs from the first, per runtime and
-by medians, by more than AGREEMENT, a caveat names all values; where they agree, a note under the table says so.
+An experiment declares which meters read the same quantity (``rtlab.model.Meters``): memory per idle container by three,
+CPU time by two, everything that the container needs, and its cgroup alone, which is what most tools show. Where another
+meter differs from the first, per runtime and by medians, by more than AGREEMENT, a caveat names all values; where they
+agree, a note under the table says so.
 """
 
 from __future__ import annotations
@@ -10,21 +11,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from rtlab.model import Caveat, Json, Summary
-from rtlab.units import MIB
+from rtlab.model import Caveat, Experiment, Json, Meters, Summary
+from rtlab.units import to_base
 
 # Ten per cent for memory is measurement.md §2; the same is asked of CPU time.
 AGREEMENT = 0.10
-_MEMORY = {
-    "container_pss_bytes": "PSS",
-    "container_cgroup_bytes": "its cgroup",
-    "container_available_bytes": "the fall of MemAvailable",
-}
-# (experiment, metric) of the meters that estimates are by.
-FIRST = (("memory", "container_pss_bytes"), ("cpu", "compute_cpu_s"), ("cpu", "work_cpu_s"))
-_CPU = ("everything that the container needs", "its cgroup alone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,45 +35,69 @@ class Reading:
         return tuple((name, share) for name, share in shares if abs(share) > AGREEMENT)
 
 
-def cpu_seconds(probe: Mapping[str, Json]) -> list[tuple[float, float]]:
-    """One pair (CPU-seconds over everything, by the cgroup alone) for a cpu trial's unit of work; none where the probe
-    recorded none."""
-    measured = probe.get("measured")
-    work = measured.get("compute", measured.get("work")) if isinstance(measured, Mapping) else None
-    if not isinstance(work, Mapping):
-        return []
-    begin, end = (work.get(key) for key in ("begin", "end"))
-    if not isinstance(begin, Mapping) or not isinstance(end, Mapping):
-        return []
-    numbers = [_number(x) for x in (work.get("cpu_s"), begin.get("cgroup_s"), end.get("cgroup_s"))]
-    if None in numbers:
-        return []
-    whole, first, second = (x for x in numbers if x is not None)
-    return [(whole, second - first)]
+# Experiment -> arm -> what ``Meters.read`` read, per trial.
+Read = dict[str, dict[str, list[tuple[float, ...]]]]
 
 
-def of_memory(summaries: Sequence[Summary], arms: Sequence[str]) -> tuple[Reading, ...]:
-    """Memory per idle container in MiB, for arms with at least two meters."""
+def read(experiment: Experiment, arm: str, probe: Mapping[str, Json], into: Read) -> None:
+    """Add what the experiment's meters say of one trial, where they are read from the probe's document."""
+    if experiment.meters and experiment.meters.read:
+        into.setdefault(experiment.name, {}).setdefault(arm, []).extend(experiment.meters.read(probe))
+
+
+def told(
+    held: Mapping[str, Meters],
+    by_trial: Read,
+    summaries: Sequence[Summary],
+    arms: Sequence[str],
+    titles: Mapping[str, str],
+) -> tuple[list[Caveat], dict[str, str]]:
+    """(a caveat for each arm whose meters disagree; table of the paper -> the note for under it)."""
+    disagreeing, notes = [], {}
+    for name, meters in held.items():
+        found = (
+            of_trials(meters, by_trial.get(name, {}), arms)
+            if meters.read
+            else of_metrics(name, meters, summaries, arms)
+        )
+        disagreeing += caveats(found, meters.what, meters.unit, name, titles)
+        if was_measured(name, meters, summaries):
+            notes[meters.table] = note(found, meters.what, meters.unit, titles)
+    return disagreeing, notes
+
+
+def was_measured(name: str, meters: Meters, summaries: Sequence[Summary]) -> bool:
+    """Whether the meter that estimates are by gave anything."""
+    first = meters.metrics if meters.read else meters.metrics[:1]
+    return any(s.experiment == name and s.metric in first and s.n for s in summaries)
+
+
+def of_metrics(name: str, meters: Meters, summaries: Sequence[Summary], arms: Sequence[str]) -> tuple[Reading, ...]:
+    """By the medians of the meters' metrics, for arms with the first meter and another one."""
+    scale = to_base(1, meters.unit)
     medians = {
-        (s.arm, s.metric): s.median.point / MIB
+        (s.arm, s.metric): s.median.point / scale
         for s in summaries
-        if s.experiment == "memory" and s.metric in _MEMORY and s.median is not None
+        if s.experiment == name and s.metric in meters.metrics and s.median is not None
     }
+    titled = tuple(zip(meters.metrics, meters.titles, strict=True))
     found = []
     for arm in arms:
-        values = tuple((title, medians[arm, m]) for m, title in _MEMORY.items() if (arm, m) in medians)
-        if len(values) >= 2 and values[0][0] == "PSS":
+        values = tuple((title, medians[arm, m]) for m, title in titled if (arm, m) in medians)
+        if len(values) >= 2 and (arm, meters.metrics[0]) in medians:
             found.append(Reading(arm=arm, values=values))
     return tuple(found)
 
 
-def of_cpu(pairs: Mapping[str, Sequence[tuple[float, float]]], arms: Sequence[str]) -> tuple[Reading, ...]:
-    """CPU-seconds for the unit of work, from the pairs of ``cpu_seconds`` per arm."""
+def of_trials(
+    meters: Meters, by_arm: Mapping[str, Sequence[tuple[float, ...]]], arms: Sequence[str]
+) -> tuple[Reading, ...]:
+    """By the medians of what ``Meters.read`` read in each trial, per arm."""
     found = []
     for arm in arms:
-        if seen := pairs.get(arm):
-            medians = (statistics.median(pair[i] for pair in seen) for i in (0, 1))
-            found.append(Reading(arm=arm, values=tuple(zip(_CPU, medians, strict=True))))
+        if seen := by_arm.get(arm):
+            medians = (statistics.median(of) for of in zip(*seen, strict=True))
+            found.append(Reading(arm=arm, values=tuple(zip(meters.titles, medians, strict=True))))
     return tuple(found)
 
 
@@ -114,8 +130,3 @@ def note(readings: Sequence[Reading], what: str, unit: str, titles: Mapping[str,
 
 def _listed(reading: Reading, unit: str) -> str:
     return ", ".join(f"{value:.3g} {unit} by {name}" for name, value in reading.values)
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < 1e12 else None

@@ -54,7 +54,7 @@ _COUNTS = {"socket": "starts", "cli": "cli_starts", "null": "null_starts"}
 _CURVES = Curves(
     title="Start times of all containers: the share that served its page by then",
     axis="time until the first page (s)",
-    what="starts",
+    what="start",
     metrics={"first_page_s": False, "cold_first_page_s": True},
 )
 

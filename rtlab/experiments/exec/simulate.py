@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from rtlab.experiments.contract import Draw, Simulated
 from rtlab.experiments.exec.experiment import Settings
+from rtlab.experiments.simulation import NS
 
-NS = 1_000_000_000
 # Of the order that a virtual machine with two CPUs shows under runC; they stand for nothing.
 TRUTH: Mapping[str, float] = {"exec_s": 0.05, "exec_p95_s": 0.07, "first_exec_s": 0.06, "null_s": 0.0006}
 

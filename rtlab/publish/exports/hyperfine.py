@@ -23,16 +23,17 @@ def export(report: Report, runtime: str) -> bytes:
         UsageError: no start times.
     """
     results = []
+    timed = {name: m.name for name, e in report.experiments.items() for m in e.metrics if m.paper and m.paper[0] == "I"}
     failed = {
         arm: sum(
             1
             for a in report.attempts
-            if a.record is not None and a.outcome != "ok" and (a.trial.experiment, a.trial.arm) == ("boot", arm)
+            if a.record is not None and a.outcome != "ok" and a.trial.experiment in timed and a.trial.arm == arm
         )
         for arm in report.spec.runtimes
     }
     for arm in report.spec.runtimes:
-        times = [value for _, value in values(report, "boot", "first_page_s", arm)]
+        times = [value for name, metric in timed.items() for _, value in values(report, name, metric, arm)]
         if not times:
             continue
         results.append(
