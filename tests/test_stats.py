@@ -694,6 +694,15 @@ def test_failures_are_told_with_their_direction(metric: Metric, failing: tuple[s
         assert (one.at_bound.point > one.ratio.point) == ("higher" in direction)
 
 
+def test_where_it_stays_open_the_report_says_what_so_many_blocks_can_decide() -> None:
+    """measurement.md §4.14: four blocks hardly ever show that there is no difference."""
+    few = campaign(noisy(1.0), runs=4)
+    (said,) = [c.message for c in few.caveats if c.kind == "what these blocks can decide"]
+    assert said.startswith("4 blocks, 1 primary ratio") and "inconclusive then means too few blocks" in said
+    told = campaign(noisy(2.0), runs=16)
+    assert not [c for c in told.caveats if c.kind == "what these blocks can decide"]
+
+
 def test_without_failures_or_a_worse_direction_there_is_no_bound() -> None:
     quiet = campaign(noisy(1.2)).comparison("boot", TIME.name, "gvisor")
     neither = dataclasses.replace(TIME, better=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtlab.model import Estimate, Metric, Verdict
 from rtlab.stats.ratio import Fit, estimate, welch
@@ -59,9 +59,14 @@ class Both:
     broken: bool = False
 
 
-def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ...]:
-    """The change of every ratio; Holm over the primary metrics decides their verdicts."""
-    fits = [welch(both.second, both.first) for both in shared]
+def compare_campaigns(shared: Sequence[Both], margin: float, *, between: float = 0.0) -> tuple[Change, ...]:
+    """The change of every ratio; Holm over the primary metrics decides their verdicts.
+
+    Args:
+        between: SD of a log ratio from campaign to campaign where nothing was changed
+            (``history.between_campaigns``); both campaigns have a draw of it.
+    """
+    fits = [_widened(welch(both.second, both.first), between) for both in shared]
     plain = [p_value(fit, margin) for fit in fits]
     family = [i for i, both in enumerate(shared) if both.metric.primary and plain[i] is not None]
     adjusted = dict(zip(family, holm([p for i in family if (p := plain[i]) is not None]), strict=True))
@@ -93,6 +98,10 @@ def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ..
             )
         )
     return tuple(found)
+
+
+def _widened(fit: Fit, between: float) -> Fit:
+    return fit if fit.se is None or not between else replace(fit, se=math.hypot(fit.se, math.sqrt(2) * between))
 
 
 def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:

@@ -128,7 +128,7 @@ def _exponential(
     point: float, interval: tuple[float, float] | None, confidence: float, method: str, estimand: str
 ) -> Estimate:
     low, high = (_exp(interval[0]), _exp(interval[1])) if interval else (None, None)
-    return Estimate(point=math.exp(point), low=low, high=high, confidence=confidence, method=method, estimand=estimand)
+    return Estimate(point=_exp(point), low=low, high=high, confidence=confidence, method=method, estimand=estimand)
 
 
 def _exp(x: float) -> float:
@@ -142,13 +142,18 @@ def regress(paired: Sequence[Pair], resolution: float = 0.0) -> Fit | None:
     Args:
         resolution: The step in which both values are read, in their unit.
     """
-    if not paired or any(p.arm <= 0 or p.baseline <= 0 for p in paired):
+    if not paired or not all(_positive(p.arm) and _positive(p.baseline) for p in paired):
         return None
     logs = np.log([(p.arm, p.baseline) for p in paired])
     fit = fit_log_ratios(logs[:, 0] - logs[:, 1], _columns(paired))
     # Each value is off by half a step at most, and where values hardly scatter all of them may be so in one direction.
     step = sum(relative_step(resolution, float(np.exp(mean))) for mean in logs.mean(axis=0))
     return replace(fit, resolution=step)
+
+
+def _positive(value: float) -> bool:
+    """Whether it has a logarithm."""
+    return 0 < value < math.inf
 
 
 def relative_step(resolution: float, value: float) -> float:
@@ -169,7 +174,7 @@ def difference(paired: Sequence[Pair], resolution: float = 0.0, confidence: floa
 
     The machines' own effects are removed as differences here, not as factors.
     """
-    if not paired:
+    if not paired or not all(math.isfinite(p.arm) and math.isfinite(p.baseline) for p in paired):
         return None
     # Scaled to about 1: what is rounding and what is scatter is judged on that scale.
     scale = max(max(abs(p.arm), abs(p.baseline)) for p in paired) or 1.0
@@ -245,7 +250,7 @@ def unpaired(arm: Series, baseline: Series, resolution: float = 0.0) -> Fit | No
     sides = []
     for series in (arm, baseline):
         values = [v.value for v in series.ordered()]
-        if not values or min(values) <= 0:
+        if not values or not all(map(_positive, values)):
             return None
         fit = fit_log_ratios(np.log(values), np.zeros((len(values), 0)))
         sides.append(replace(fit, resolution=relative_step(resolution, math.exp(fit.log_ratio))))
@@ -260,7 +265,7 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
     reject.
     """
     n = len(paired)
-    if n == 0:
+    if n == 0 or not all(math.isfinite(p.arm) and math.isfinite(p.baseline) for p in paired):
         return None
     x = np.array([p.arm for p in paired])
     y = np.array([p.baseline for p in paired])

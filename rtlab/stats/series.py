@@ -111,7 +111,9 @@ def collect(
             seen = by_trial[number].get(metric, [])
             numbers = [o.value for o in seen if o.value is not None and math.isfinite(o.value)]
             if not numbers:
-                if any(o.note == CENSORED for o in seen):
+                if any(o.value is not None for o in seen):
+                    series.failed.append(number)  # no number: NaN, infinity
+                elif any(o.note == CENSORED for o in seen):
                     series.censored.append(number)
                 continue
             value = Value(
