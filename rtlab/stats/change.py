@@ -110,7 +110,9 @@ def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: in
     if interval is None:
         return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."
     low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
-    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}"
+    # Not corrected for how many metrics there are: worded apart from a verdict.
+    apart = "; exploratory" if not both.metric.primary else ""
+    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}{apart}"
     if verdict is Verdict.WITHHELD:
         if both.broken:
             return (
@@ -121,8 +123,10 @@ def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: in
             f"({shown})."
         )
     if verdict is Verdict.NO_DIFFERENCE:
-        return f"{what} did not change by more than ±{100 * margin:g} % ({shown})."
+        did_not = "seems not to have changed" if apart else "did not change"
+        return f"{what} {did_not} by more than ±{100 * margin:g} % ({shown})."
     if verdict is Verdict.INCONCLUSIVE:
         more = f"; about {further} more blocks in each campaign would tell" if further else ""
         return f"{what}: inconclusive at a margin of ±{100 * margin:g} % ({shown}){more}."
-    return f"{what} became {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."
+    became = "seems to have become" if apart else "became"
+    return f"{what} {became} {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."

@@ -182,6 +182,8 @@ def difference(paired: Sequence[Pair], resolution: float = 0.0, confidence: floa
     fit = replace(fit_log_ratios(d, _columns(paired)), resolution=resolution / scale)
     interval = None if fit.confounded else fit.interval(confidence)
     low, high = (x * scale for x in interval) if interval else (None, None)
+    if low is not None and high is not None and not (math.isfinite(low) and math.isfinite(high)):
+        low, high = None, None
     method = fit.method.replace("log ratios", "differences")
     return Estimate(
         point=fit.log_ratio * scale, low=low, high=high, confidence=confidence, method=method, estimand=DIFFERENCE
@@ -257,6 +259,10 @@ def unpaired(arm: Series, baseline: Series, resolution: float = 0.0) -> Fit | No
     return welch(*sides)
 
 
+# Values whose squares can still be added.
+_SQUARABLE = 1e150
+
+
 def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None:
     """The ratio of arithmetic means with Fieller's interval for paired values; None when the baseline's mean is not
     distinguishable from 0 (then the interval is unbounded).
@@ -269,8 +275,9 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
         return None
     x = np.array([p.arm for p in paired])
     y = np.array([p.baseline for p in paired])
-    mean_x, mean_y = float(x.mean()), float(y.mean())
-    if mean_y == 0:
+    with np.errstate(over="ignore"):
+        mean_x, mean_y = float(x.mean()), float(y.mean())
+    if mean_y == 0 or not (math.isfinite(mean_x) and math.isfinite(mean_y)) or not math.isfinite(mean_x / mean_y):
         return None
     method = f"Fieller, paired, {n} blocks"
     low: float | None = None
@@ -278,6 +285,8 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
     if n >= 2:
         scale_x, scale_y = abs(mean_x) or 1.0, abs(mean_y)
         u, v = x / scale_x, y / scale_y
+        if not (np.abs(u).max() < _SQUARABLE and np.abs(v).max() < _SQUARABLE):
+            return None
         t2 = quantile(0.5 + confidence / 2, n - 1) ** 2
         (var_u, cov), (_, var_v) = (np.cov(u, v) / n).tolist()
         mean_u, mean_v = float(u.mean()), float(v.mean())
@@ -291,6 +300,8 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
         # min and max against rounding where all blocks are equal.
         low = min((b - root) / a * factor, mean_x / mean_y)
         high = max((b + root) / a * factor, mean_x / mean_y)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return None
     return Estimate(
         point=mean_x / mean_y, low=low, high=high, confidence=confidence, method=method, estimand=ARITHMETIC
     )
