@@ -470,6 +470,19 @@ def test_two_campaigns_are_compared_by_their_ratios() -> None:
     assert withheld.verdict is Verdict.WITHHELD
 
 
+def test_exploratory_changes_are_worded_apart_from_verdicts() -> None:
+    first, second = campaign(noisy(1.2, sd=0.01)), campaign(noisy(1.5, sd=0.01, seed=9))
+    for other, plain, apart in (
+        (second, "became slower", "seems to have become slower"),
+        (first, "did not change", "seems not to have changed"),
+    ):
+        for metric in (TIME, dataclasses.replace(TIME, primary=False)):
+            (change,) = compare_campaigns(shared(first, other, {"boot": (metric,)}, "runc"), 0.05)
+            assert change.exploratory is not metric.primary
+            assert (plain in change.sentence) == metric.primary
+            assert (apart in change.sentence and "; exploratory)" in change.sentence) is not metric.primary
+
+
 # --------------------------------------------------------------------------- coverage, in small
 
 
@@ -692,6 +705,15 @@ def test_failures_are_told_with_their_direction(metric: Metric, failing: tuple[s
     assert direction in one.failures
     if len(failing) == 1:
         assert (one.at_bound.point > one.ratio.point) == ("higher" in direction)
+
+
+def test_where_it_stays_open_the_report_says_what_so_many_blocks_can_decide() -> None:
+    """measurement.md §4.14: four blocks hardly ever show that there is no difference."""
+    few = campaign(noisy(1.0, sd=0.1), runs=4)
+    (said,) = [c.message for c in few.caveats if c.kind == "what these blocks can decide"]
+    assert said.startswith("4 blocks, 1 primary ratio") and "inconclusive then means too few blocks" in said
+    told = campaign(noisy(2.0), runs=16)
+    assert not [c for c in told.caveats if c.kind == "what these blocks can decide"]
 
 
 def test_without_failures_or_a_worse_direction_there_is_no_bound() -> None:

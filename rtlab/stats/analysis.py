@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rtlab.model import CampaignSpec, Caveat, Comparison, Estimate, Metric, Observation, Record, Summary, Verdict
 from rtlab.stats import describe, failures, verdict
-from rtlab.stats.caveats import caveats
+from rtlab.stats.caveats import caveats, could_not_tell
 from rtlab.stats.change import Both
 from rtlab.stats.describe import Outlier
 from rtlab.stats.draft import Draft, apart, draft, step_of
@@ -107,7 +107,10 @@ def analyse(
     return Analysis(
         summaries=tuple(describe.summarise(series) for series in watched),
         comparisons=comparisons,
-        caveats=caveats(spec, drafts, flagged, drifts, broken, found, records, names),
+        caveats=(
+            *caveats(spec, drafts, flagged, drifts, broken, found, records, names),
+            *could_not_tell(spec, comparisons, drafts),
+        ),
         noise=tuple(floors.values()),
         outliers=flagged,
         drifts=drifts,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rtlab.model import CampaignSpec, Caveat, Record
-from rtlab.stats import failures
+from rtlab.model import CampaignSpec, Caveat, Comparison, Record, Verdict
+from rtlab.stats import failures, power
 from rtlab.stats.describe import Outlier
 from rtlab.stats.draft import Draft, step_of
 from rtlab.stats.drift import Drift
@@ -44,6 +44,18 @@ def caveats(
         if d.suspicious(len(drifts))
     ]
     return tuple(dict.fromkeys(told))
+
+
+def could_not_tell(spec: CampaignSpec, comparisons: Sequence[Comparison], drafts: Sequence[Draft]) -> list[Caveat]:
+    """Where a primary verdict is inconclusive: what so many blocks could have decided at all."""
+    judged = [c for c in comparisons if not c.exploratory]
+    open_ = [len(c.blocks) for c in judged if c.verdict is Verdict.INCONCLUSIVE and c.ratio is not None]
+    if spec.design == "paper" or not open_:
+        return []
+    machines = {m for d in drafts for p in d.pairs for m in (p.arm_machine, p.baseline_machine)}
+    family = sum(c.p_value is not None for c in judged) or len(judged)
+    told = power.sentences(min(open_), margin=spec.margin, family=family, machines=max(1, len(machines)))
+    return [Caveat(kind="what these blocks can decide", message=" ".join(told))]
 
 
 def _of_the_whole(spec: CampaignSpec, drafts: Sequence[Draft], broken: Sequence[Noise]) -> list[Caveat]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rtlab.model import Estimate, Metric, Verdict
 from rtlab.stats.ratio import Fit, estimate, welch
@@ -59,9 +59,14 @@ class Both:
     broken: bool = False
 
 
-def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ...]:
-    """The change of every ratio; Holm over the primary metrics decides their verdicts."""
-    fits = [welch(both.second, both.first) for both in shared]
+def compare_campaigns(shared: Sequence[Both], margin: float, *, between: float = 0.0) -> tuple[Change, ...]:
+    """The change of every ratio; Holm over the primary metrics decides their verdicts.
+
+    Args:
+        between: SD of a log ratio from campaign to campaign where nothing was changed
+            (``history.between_campaigns``); both campaigns have a draw of it.
+    """
+    fits = [_widened(welch(both.second, both.first), between) for both in shared]
     plain = [p_value(fit, margin) for fit in fits]
     family = [i for i, both in enumerate(shared) if both.metric.primary and plain[i] is not None]
     adjusted = dict(zip(family, holm([p for i in family if (p := plain[i]) is not None]), strict=True))
@@ -95,13 +100,19 @@ def compare_campaigns(shared: Sequence[Both], margin: float) -> tuple[Change, ..
     return tuple(found)
 
 
+def _widened(fit: Fit, between: float) -> Fit:
+    return fit if fit.se is None or not between else replace(fit, se=math.hypot(fit.se, math.sqrt(2) * between))
+
+
 def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:
     what = f"{both.metric.title}: {both.arm} relative to {both.baseline}"
     interval = fit.interval()
     if interval is None:
         return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."
     low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
-    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}"
+    # Not corrected for how many metrics there are: worded apart from a verdict.
+    apart = "; exploratory" if not both.metric.primary else ""
+    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}{apart}"
     if verdict is Verdict.WITHHELD:
         if both.broken:
             return (
@@ -112,8 +123,10 @@ def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: in
             f"({shown})."
         )
     if verdict is Verdict.NO_DIFFERENCE:
-        return f"{what} did not change by more than ±{100 * margin:g} % ({shown})."
+        did_not = "seems not to have changed" if apart else "did not change"
+        return f"{what} {did_not} by more than ±{100 * margin:g} % ({shown})."
     if verdict is Verdict.INCONCLUSIVE:
         more = f"; about {further} more blocks in each campaign would tell" if further else ""
         return f"{what}: inconclusive at a margin of ±{100 * margin:g} % ({shown}){more}."
-    return f"{what} became {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."
+    became = "seems to have become" if apart else "became"
+    return f"{what} {became} {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."

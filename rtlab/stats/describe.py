@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rtlab.model import Estimate, Summary
-from rtlab.stats.series import Series
+from rtlab.stats.series import Series, middle
 from rtlab.stats.student import binomial_half_tail, quantile
 
 
@@ -22,13 +22,13 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Estima
     """
     ordered = sorted(values)
     n = len(ordered)
-    middle = float(statistics.median(ordered))
+    point = middle(ordered)
     k = 0
     while k < n // 2 and 1 - 2 * binomial_half_tail(k, n) >= confidence:
         k += 1
     if k == 0:
         return Estimate(
-            point=middle,
+            point=point,
             low=None,
             high=None,
             confidence=confidence,
@@ -37,7 +37,7 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Estima
         )
     actual = 1 - 2 * binomial_half_tail(k - 1, n)
     return Estimate(
-        point=middle,
+        point=point,
         low=ordered[k - 1],
         high=ordered[n - k],
         confidence=actual,
@@ -46,11 +46,23 @@ def median_interval(values: Sequence[float], confidence: float = 0.95) -> Estima
     )
 
 
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    """None without values, and where their sum overflows."""
+    try:
+        return statistics.fmean(values) if values else None
+    except OverflowError:
+        return None
+
+
 def _sd(values: Sequence[float]) -> float | None:
     """Standard deviation (n - 1) by numpy, twenty times as fast as ``statistics.stdev``; None where it overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = float(np.std(values, ddof=1))
-    return found if math.isfinite(found) else None
+    return _finite(found)
 
 
 def summarise(series: Series) -> Summary:
@@ -58,7 +70,7 @@ def summarise(series: Series) -> Summary:
     ordered = series.ordered()
     values = [v.value for v in ordered]
     n = len(values)
-    mean = statistics.fmean(values) if n else None
+    mean = _mean(values)
     sd = _sd(values) if n > 1 else None
     return Summary(
         experiment=series.experiment,
@@ -71,7 +83,7 @@ def summarise(series: Series) -> Summary:
         median=median_interval(values) if n else None,
         mean=mean,
         sd=sd,
-        cov=sd / abs(mean) if sd is not None and mean else None,
+        cov=_finite(sd / abs(mean)) if sd is not None and mean else None,
         minimum=min(values, default=None),
         maximum=max(values, default=None),
         trials=tuple(v.order for v in ordered),
@@ -97,18 +109,22 @@ class Outlier:
     cause: str = ""
 
 
+# Farther away than this all values are alike far.
+MOST_Z = 1e6
+
+
 def modified_z(values: Sequence[float]) -> list[float]:
     """0.6745 (x - median) / MAD; with MAD 0 (most values tie) the mean absolute deviation, 1.2533 times, instead."""
     if not values:
         return []
-    middle = statistics.median(values)
-    deviations = [abs(v - middle) for v in values]
+    centre = statistics.median(values)
+    deviations = [abs(v - centre) for v in values]
     scale = statistics.median(deviations) / 0.6745
     if scale == 0:
         scale = 1.253314 * statistics.fmean(deviations)
     if scale == 0:
         return [0.0] * len(values)
-    return [(v - middle) / scale for v in values]
+    return [(v - centre) / scale for v in values]
 
 
 # So many of the campaigns without an unusual value may be told of one, all its arms and metrics together.
@@ -167,11 +183,12 @@ def outliers(series: Series, causes: Mapping[int, str] | None = None, watched: i
     if len(values) < max(5, 2 * len(machines)):
         return ()
     raw = [v.value for v in values]
-    x = np.log(raw) if min(raw) > 0 else np.array(raw)
+    # On the scale of the greatest value, whose square may be beyond any number.
+    x = np.log(raw) if min(raw) > 0 else np.array(raw) / (max(map(abs, raw)) or 1.0)
     of = np.array([v.machine for v in values])
     # For the z that is printed: medians, which an outlier does not move.
-    middle = {m: float(np.median(x[of == m])) for m in machines}
-    centred = x - np.array([middle[m] for m in of.tolist()])
+    medians = {m: float(np.median(x[of == m])) for m in machines}
+    centred = x - np.array([medians[m] for m in of.tolist()])
     spread = float(np.abs(centred).max())
     if spread <= 1e-12 * max(1.0, float(np.abs(x).max())):
         return ()
@@ -185,7 +202,7 @@ def outliers(series: Series, causes: Mapping[int, str] | None = None, watched: i
             trial=values[i].order,
             block=values[i].block,
             value=values[i].value,
-            z=scores[i],
+            z=min(max(scores[i], -MOST_Z), MOST_Z),
             cause=(causes or {}).get(values[i].order, ""),
         )
         for i in flagged

@@ -149,7 +149,7 @@ def over_hosts(
     what the baseline does on the other: two unknowns for each machine, all known but for one shift, which falls out of
     each machine's own difference.
     """
-    if any(p.arm <= 0 or p.baseline <= 0 for p in paired):
+    if not all(0 < p.arm < math.inf and 0 < p.baseline < math.inf for p in paired):
         return None
     machines = sorted({p.arm_machine for p in paired} | {p.baseline_machine for p in paired})
     if len(machines) < FEWEST_HOSTS:

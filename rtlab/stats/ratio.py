@@ -128,7 +128,7 @@ def _exponential(
     point: float, interval: tuple[float, float] | None, confidence: float, method: str, estimand: str
 ) -> Estimate:
     low, high = (_exp(interval[0]), _exp(interval[1])) if interval else (None, None)
-    return Estimate(point=math.exp(point), low=low, high=high, confidence=confidence, method=method, estimand=estimand)
+    return Estimate(point=_exp(point), low=low, high=high, confidence=confidence, method=method, estimand=estimand)
 
 
 def _exp(x: float) -> float:
@@ -142,13 +142,18 @@ def regress(paired: Sequence[Pair], resolution: float = 0.0) -> Fit | None:
     Args:
         resolution: The step in which both values are read, in their unit.
     """
-    if not paired or any(p.arm <= 0 or p.baseline <= 0 for p in paired):
+    if not paired or not all(_positive(p.arm) and _positive(p.baseline) for p in paired):
         return None
     logs = np.log([(p.arm, p.baseline) for p in paired])
     fit = fit_log_ratios(logs[:, 0] - logs[:, 1], _columns(paired))
     # Each value is off by half a step at most, and where values hardly scatter all of them may be so in one direction.
     step = sum(relative_step(resolution, float(np.exp(mean))) for mean in logs.mean(axis=0))
     return replace(fit, resolution=step)
+
+
+def _positive(value: float) -> bool:
+    """Whether it has a logarithm."""
+    return 0 < value < math.inf
 
 
 def relative_step(resolution: float, value: float) -> float:
@@ -169,7 +174,7 @@ def difference(paired: Sequence[Pair], resolution: float = 0.0, confidence: floa
 
     The machines' own effects are removed as differences here, not as factors.
     """
-    if not paired:
+    if not paired or not all(math.isfinite(p.arm) and math.isfinite(p.baseline) for p in paired):
         return None
     # Scaled to about 1: what is rounding and what is scatter is judged on that scale.
     scale = max(max(abs(p.arm), abs(p.baseline)) for p in paired) or 1.0
@@ -177,6 +182,8 @@ def difference(paired: Sequence[Pair], resolution: float = 0.0, confidence: floa
     fit = replace(fit_log_ratios(d, _columns(paired)), resolution=resolution / scale)
     interval = None if fit.confounded else fit.interval(confidence)
     low, high = (x * scale for x in interval) if interval else (None, None)
+    if low is not None and high is not None and not (math.isfinite(low) and math.isfinite(high)):
+        low, high = None, None
     method = fit.method.replace("log ratios", "differences")
     return Estimate(
         point=fit.log_ratio * scale, low=low, high=high, confidence=confidence, method=method, estimand=DIFFERENCE
@@ -245,11 +252,15 @@ def unpaired(arm: Series, baseline: Series, resolution: float = 0.0) -> Fit | No
     sides = []
     for series in (arm, baseline):
         values = [v.value for v in series.ordered()]
-        if not values or min(values) <= 0:
+        if not values or not all(map(_positive, values)):
             return None
         fit = fit_log_ratios(np.log(values), np.zeros((len(values), 0)))
         sides.append(replace(fit, resolution=relative_step(resolution, math.exp(fit.log_ratio))))
     return welch(*sides)
+
+
+# Values whose squares can still be added.
+_SQUARABLE = 1e150
 
 
 def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None:
@@ -260,12 +271,13 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
     reject.
     """
     n = len(paired)
-    if n == 0:
+    if n == 0 or not all(math.isfinite(p.arm) and math.isfinite(p.baseline) for p in paired):
         return None
     x = np.array([p.arm for p in paired])
     y = np.array([p.baseline for p in paired])
-    mean_x, mean_y = float(x.mean()), float(y.mean())
-    if mean_y == 0:
+    with np.errstate(over="ignore"):
+        mean_x, mean_y = float(x.mean()), float(y.mean())
+    if mean_y == 0 or not (math.isfinite(mean_x) and math.isfinite(mean_y)) or not math.isfinite(mean_x / mean_y):
         return None
     method = f"Fieller, paired, {n} blocks"
     low: float | None = None
@@ -273,6 +285,8 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
     if n >= 2:
         scale_x, scale_y = abs(mean_x) or 1.0, abs(mean_y)
         u, v = x / scale_x, y / scale_y
+        if not (np.abs(u).max() < _SQUARABLE and np.abs(v).max() < _SQUARABLE):
+            return None
         t2 = quantile(0.5 + confidence / 2, n - 1) ** 2
         (var_u, cov), (_, var_v) = (np.cov(u, v) / n).tolist()
         mean_u, mean_v = float(u.mean()), float(v.mean())
@@ -286,6 +300,8 @@ def fieller(paired: Sequence[Pair], confidence: float = 0.95) -> Estimate | None
         # min and max against rounding where all blocks are equal.
         low = min((b - root) / a * factor, mean_x / mean_y)
         high = max((b + root) / a * factor, mean_x / mean_y)
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return None
     return Estimate(
         point=mean_x / mean_y, low=low, high=high, confidence=confidence, method=method, estimand=ARITHMETIC
     )

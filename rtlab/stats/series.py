@@ -11,7 +11,7 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, median_high, median_low
 
 from rtlab.model import Observation, Outcome, Record, Trial
 
@@ -54,6 +54,12 @@ class Series:
     def ordered(self) -> list[Value]:
         """By order of execution."""
         return sorted(self.values.values(), key=lambda v: v.order)
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median, also where the sum of its two neighbours is beyond any number."""
+    found = float(median(values))
+    return found if math.isfinite(found) else median_low(values) / 2 + median_high(values) / 2
 
 
 Key = tuple[str, str, str]  # experiment, metric, arm
@@ -111,14 +117,16 @@ def collect(
             seen = by_trial[number].get(metric, [])
             numbers = [o.value for o in seen if o.value is not None and math.isfinite(o.value)]
             if not numbers:
-                if any(o.note == CENSORED for o in seen):
+                if any(o.value is not None for o in seen):
+                    series.failed.append(number)  # no number: NaN, infinity
+                elif any(o.note == CENSORED for o in seen):
                     series.censored.append(number)
                 continue
             value = Value(
                 block=trial.block,
                 machine=trial.machine,
                 order=number,
-                value=float(numbers[0] if len(numbers) == 1 else median(numbers)),
+                value=float(numbers[0] if len(numbers) == 1 else middle(numbers)),
             )
             if (trial.block, trial.experiment) in out:
                 series.set_aside[trial.block] = value

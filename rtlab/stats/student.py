@@ -23,6 +23,11 @@ def chi_squared(probability: float, df: float) -> float:
     return float(special.chdtri(df, 1 - probability))
 
 
+def normal_quantile(probability: float) -> float:
+    """The normal quantile: ``normal_quantile(0.975)`` is 1.95996."""
+    return float(special.ndtri(probability))
+
+
 @cache
 def f_quantile(probability: float, first: float, second: float) -> float:
     """The quantile of Fisher's F: ``f_quantile(0.95, 3, 10)`` is 3.708."""

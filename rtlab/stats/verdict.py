@@ -142,7 +142,7 @@ def sentence(
         return f"{what} cannot be compared with {baseline}: {why_not}."
     interval = fit.interval()
     blocks = f"{fit.n} block{'s' if fit.n != 1 else ''}"
-    shown = f"ratio {math.exp(fit.log_ratio):.3g}"
+    shown = f"ratio {math.exp(min(max(fit.log_ratio, -700.0), 700.0)):.3g}"
     if interval is None and fit.se == 0:
         return (
             f"{what} against {baseline}: {shown} in every one of {blocks}, which do not scatter at all: how far off it "
