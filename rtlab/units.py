@@ -111,10 +111,13 @@ class RatioText:
     high: str = ""
 
     def interval(self, between: str = " to ") -> str:
-        """``1.44 to 1.56``; ``within 0.0001`` where the ends cannot be told apart; empty without interval."""
+        """``1.44 to 1.56``; ``within 0.0001`` where the ends cannot be told apart, ``all >1000`` where they are beyond
+        what is told; empty without interval."""
         if not self.low:
             return ""
-        return f"{self.low}{between}{self.high}" if self.low != self.high else f"within {10.0**-_MOST_PLACES:.4f}"
+        if self.low != self.high:
+            return f"{self.low}{between}{self.high}"
+        return f"all {self.low}" if self.low[0] in "<>" else f"within {10.0**-_MOST_PLACES:.4f}"
 
 
 def ratio_text(point: float, low: float | None = None, high: float | None = None) -> RatioText:
@@ -125,7 +128,7 @@ def ratio_text(point: float, low: float | None = None, high: float | None = None
         shown = RatioText(*(_ratio(x, extra) for x in (point, low, high)))
         if shown.low != shown.high:
             return shown
-    return RatioText(_ratio(point, 0), shown.low, shown.high)
+    return RatioText(_ratio(point, 0), _ratio(low, 0), _ratio(low, 0))
 
 
 def _ratio(value: float, extra: int) -> str:

@@ -20,7 +20,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from rtlab.text import clean
 from rtlab.units import format_number
@@ -247,7 +247,7 @@ def forest(name: str, lines: Sequence[Interval], margin: float, words: Words, *,
             for place, line in enumerate(lines):
                 _interval(axes, place, line, ends)
             axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.xaxis.set_minor_locator(NullLocator())
         whole.set_xticks(_round_ratios(low / 1.15, high * 1.15))
         near.set_xticks([0.8, 0.9, 1, 1.1, 1.25] if not narrow else [0.8, 1, 1.25])
         whole.set_ylim(len(lines) - 0.4, -0.75 if narrow else -0.6)

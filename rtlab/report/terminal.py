@@ -161,13 +161,13 @@ def _listed(answer: Answer, width: int) -> list[Parts]:
 def _arm(cell: Cell, arms: int, numbers: int, intervals: int, width: int) -> Iterable[Parts]:
     if cell.ratio is None:
         return _wrapped(f"  {cell.title:{arms}}  – {cell.reason}", width, "soft", indent=" " * (arms + 4))
-    failed = f"  {cell.n_failed} failed" if cell.n_failed else ""
-    return [
-        (
-            Part(f"  {cell.title:{arms}}  "),
-            Part(f"× {cell.ratio_text:>{numbers}}", "strong"),
-            Part(f"  {cell.interval_text:>{intervals}}", "soft"),
-            Part(f"  {cell.sign} {cell.word}", cell.tone),
-            Part(failed, "warn"),
-        )
-    ]
+    told = (
+        Part(f"× {cell.ratio_text:>{numbers}}", "strong"),
+        Part(f"  {cell.interval_text:>{intervals}}", "soft"),
+        Part(f"  {cell.sign} {cell.word}", cell.tone),
+        Part(f"  {cell.n_failed} failed" if cell.n_failed else "", "warn"),
+    )
+    line = (Part(f"  {cell.title:{arms}}  "), *told)
+    if _long(line) <= width:
+        return [line]
+    return [*_wrapped(f"  {cell.title}", width, indent="    "), (Part("    "), *told)]
