@@ -115,17 +115,24 @@ def test_links_become_absolute_once_there_is_a_repository() -> None:
     assert len(targets(absolute(readme, home, "v1"))) == len(targets(readme))
 
 
+# The package by its name alone, with options before it or an extra after it.
+BARE = re.compile(r"pip install\b(?: -\S+)* ['\"]?rtlab\b")
+
+
 def test_no_remedy_installs_rtlab_from_where_it_is_not() -> None:
     """Until it is published there, `pip install rtlab` would bring somebody else's package."""
     wrong = []
     for file in (ROOT / "rtlab").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             said = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-            if re.search(r"pip install\b[^.`]*\brtlab\b", said):
+            if BARE.search(said):
                 wrong.append(f"{file}: {said}")
     for file in (ROOT / "docs").rglob("*.md"):
-        wrong += [str(file) for line in file.read_text().splitlines() if re.search(r"pip install [^.]*\brtlab\b", line)]
+        wrong += [str(file) for line in file.read_text().splitlines() if BARE.search(line)]
     assert not wrong
+    for line in ("pip install rtlab", "pip install --upgrade rtlab", "pip install 'rtlab[parquet]'"):
+        assert BARE.search(line)
+    assert not BARE.search("pip install dist/rtlab-1.whl")
 
 
 def pins(name: str) -> dict[str, tuple[str, frozenset[str]]]:
