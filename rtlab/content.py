@@ -16,5 +16,5 @@ def root() -> Path:
             return folder
     raise RtlabError(
         f"rtlab's playbooks and roles are missing: neither {package / '_content'} nor {package.parent} holds them.",
-        remedy="Install rtlab again (pip install --force-reinstall rtlab), or run it from a whole checkout.",
+        remedy="In a checkout of rtlab: rm -r .venv && .ci/setup. It brings rtlab with all that belongs to it.",
     )

@@ -260,3 +260,15 @@ def test_nothing_is_too_long() -> None:
     found = lines()
     assert not {name: count for name, count in found.items() if count > LONG.get(name, 0)}
     assert not LONG.keys() - found.keys(), "split: strike it out"
+
+
+def test_a_command_fits_on_a_screen() -> None:
+    """Options come from one table, and what a command does is told by the functions that it calls."""
+    long = {
+        f"{name}.{node.name}": count
+        for name, tree in MODULES.items()
+        if room(name) == "cli"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and (count := (node.end_lineno or 0) - node.lineno + 1) >= 60
+    }
+    assert not long

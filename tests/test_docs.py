@@ -45,6 +45,24 @@ def test_every_command_in_the_documents_exists_with_its_options(document: str, l
         assert option in shown, f"{document}: {line}: no option {option}"
 
 
+def test_the_workflow_example_uses_commands_that_exist() -> None:
+    text = (ROOT / "docs" / "examples" / "compare.yml").read_text()
+    lines = [
+        line[line.index("rtlab ") :] for line in text.splitlines() if re.search(r"(^|\$PATH\" | )rtlab [a-z]+ ", line)
+    ]
+    lines = [line for line in lines if not line.startswith("rtlab is")]
+    assert {"doctor", "up", "bench", "compare"} <= {line.split()[1] for line in lines if line.split()[1] in COMMANDS}
+    for line in lines:
+        name, *words = re.split(r"[ >|]+", line)[1:]
+        if name in COMMANDS:
+            shown = subprocess.run(
+                [sys.executable, "-m", "rtlab", name, "--help"], capture_output=True, text=True, check=True, timeout=60
+            ).stdout
+            for option in (word for word in words if word.startswith("--")):
+                assert option in shown, line
+    assert "compare" in text and "--markdown > comment.md" in text and "<!-- rtlab compare -->" in text
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):

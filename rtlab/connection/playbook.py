@@ -218,7 +218,7 @@ def _ansible_playbook() -> Path:
     if not program.is_file():
         raise HostUnfit(
             f"There is no ansible-playbook beside {sys.executable}.",
-            remedy="Install rtlab with its dependencies into an environment of its own: `pip install rtlab`.",
+            remedy="In a checkout of rtlab, `.ci/setup` makes .venv with all of it; then run .venv/bin/rtlab.",
         )
     return program
 

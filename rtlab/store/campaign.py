@@ -74,7 +74,7 @@ class Campaign:
             raise StoreError(
                 f"{self.folder} has schema {schema} (rtlab {header.get('rtlab')}); this rtlab "
                 f"{rtlab.__version__} knows schemas up to {SCHEMA}.",
-                remedy="Use a newer rtlab: pip install --upgrade rtlab.",
+                remedy="Use the rtlab that made it, or a newer one: in a checkout, `git pull && .ci/setup`.",
             )
         return header  # type: ignore[no-any-return]
 

@@ -42,7 +42,7 @@ FORMATS: dict[str, Format] = {
     ),
     "bencher": Format(module="bencher", about="Bencher Metric Format (`bencher run --adapter json`)"),
     "latex": Format(module="latex", about="tables I-V for a paper (package booktabs)"),
-    "parquet": Format(module="parquet", about="all observations; needs rtlab[parquet]"),
+    "parquet": Format(module="parquet", about="all observations; needs pyarrow"),
 }
 
 

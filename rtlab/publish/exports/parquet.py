@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 from rtlab.errors import HostUnfit
@@ -21,7 +22,7 @@ def export(report: Report, runtime: str) -> bytes:
         from pyarrow import parquet
     except ImportError as error:
         raise HostUnfit(
-            "Parquet needs pyarrow, which is not installed.", remedy="pip install 'rtlab[parquet]'"
+            "Parquet needs pyarrow, which is not installed.", remedy=f"{sys.executable} -m pip install pyarrow"
         ) from error
     columns: dict[str, tuple[Any, list[Any]]] = {
         "level": (pyarrow.string(), [report.testbed.level.value for _ in report.observations]),
