@@ -32,7 +32,7 @@ def load(file: Path | None, section: str, options: Mapping[str, Any], **more: Ma
 
 
 def _listed(key: str, value: Any) -> Any:
-    if key in ("runtimes", "experiments") and isinstance(value, str):
+    if key in ("engines", "runtimes", "experiments") and isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

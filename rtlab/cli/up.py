@@ -27,6 +27,7 @@ def command(
         str, typer.Option(help="local: modules (today's, compiled here) or system (this machine's own).")
     ] = "",
     runtimes: Annotated[str, typer.Option(help="Comma-separated: runc,kata,gvisor,crun,youki.")] = "",
+    engines: Annotated[str, typer.Option(help="Comma-separated: docker,containerd; every runtime under each.")] = "",
     design: Annotated[str, typer.Option(help="crossover (every runtime everywhere) or paper (one per machine).")] = "",
     inventory: Annotated[str, typer.Option(help="Ansible inventory of machines that exist (provider static).")] = "",
     allow_reboot: Annotated[
@@ -79,6 +80,7 @@ def command(
         "disk_gb": disk_gb,
         "engine": engine,
         "runtimes": runtimes,
+        "engines": engines,
         "design": design,
         "inventory": inventory,
         "allow_reboot": allow_reboot,

@@ -54,6 +54,7 @@ class Provider(Protocol):
     Attributes:
         makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
             measures that the settings ask for; elsewhere they are what they are.
+        starts_engines: It can start further engines beside a machine's first one.
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
     """
 
@@ -61,6 +62,7 @@ class Provider(Protocol):
     summary: str
     makes_machines: bool = False
     is_simulated: bool = False
+    starts_engines: bool = False
 
     def open(self, testbed: Testbed, state: StateFolder) -> Machines:
         """The machines of a testbed that ``up`` made, to work with."""

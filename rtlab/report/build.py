@@ -22,7 +22,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
-from rtlab.report import ages, causes, meters, paper, tables
+from rtlab.report import ages, between, causes, meters, paper, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
 from rtlab.report.model import Attempt, Report
@@ -76,12 +76,11 @@ def _built(campaign: Campaign) -> Report:
         if len(observations) > MOST_OBSERVATIONS:
             raise StoreError(f"{campaign.folder} has more than {MOST_OBSERVATIONS} values: too many for one report.")
         records.append(record)
-        unreadable = record.outcome is Outcome.OK and reason
         attempts.append(
             Attempt(
                 trial=record.trial,
                 record=record,
-                outcome=Outcome.INVALID.value if unreadable else record.outcome.value,
+                outcome=Outcome.INVALID.value if record.outcome is Outcome.OK and reason else record.outcome.value,
                 reason=reason[:MOST_REASON] or record.reason,
                 folder=f"trials/{store.folder_name(record)}",
             )
@@ -104,6 +103,7 @@ def _built(campaign: Campaign) -> Report:
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += containers.caveats(spec.runtimes, titles)
+    caveats += between.caveats(between.comparisons(spec_known, observations, records, known, titles, given_up))
     notes = {number: meters.note(r, what, unit, titles) for r, what, unit, of, number in read if of in measured}
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}

@@ -57,7 +57,7 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     "ListPodSandboxRequest": {1: ("filter", "PodSandboxFilter")},
     "PodSandboxFilter": {1: ("id", "string"), 3: ("label_selector", "map")},
     "ListPodSandboxResponse": {1: ("items", "*PodSandbox")},
-    "PodSandbox": {1: ("id", "string"), 3: ("state", "int"), 6: ("labels", "map")},
+    "PodSandbox": {1: ("id", "string"), 3: ("state", "int"), 5: ("labels", "map")},
     "CreateContainerRequest": {
         1: ("pod_sandbox_id", "string"),
         2: ("config", "ContainerConfig"),

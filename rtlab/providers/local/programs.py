@@ -67,14 +67,25 @@ def folder_of(testbed_id: str) -> Path:
     return home(testbed_id) / "bin"
 
 
-def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: StateFolder, notify: Notify) -> Brought:
+def bring(
+    wanted: Sequence[str],
+    profile: Profile,
+    testbed_id: str,
+    state: StateFolder,
+    notify: Notify,
+    further: Sequence[str] = (),
+) -> Brought:
     """Obtain the profile's builds for these runtimes and put them in place; at once where they are there already.
+
+    Args:
+        further: Builds beside the profile's that another engine needs.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had.
     """
     asked = [name for name in (*NEEDED, *wanted) if name in profile.builds]
     pins = {build: name for name in dict.fromkeys(asked) for build in profile.builds[name]}
+    pins |= dict.fromkeys(further, NEEDED[0])
     missing = [pin for pin in map(builds.pinned, pins) if not builds.ready(pin)]
     if missing:
         seconds = sum(getattr(pin, "seconds", 0.0) for pin in missing)
