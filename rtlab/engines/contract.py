@@ -61,6 +61,7 @@ class Engine(Protocol):
         role: The Ansible role that installs it on machines; empty: there is none yet.
         order: The lowest one drives every arm that names none.
         builds: The pinned builds of what it needs beside the runtimes' own.
+        shared: Folders that it makes where others may have made them, innermost first.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Engine(Protocol):
     role: str
     order: int
     builds: tuple[str, ...]
+    shared: tuple[str, ...]
 
     def refusal(self, parameters: Mapping[str, Json]) -> str:
         """Why an experiment with these parameters cannot be carried out by this engine; empty when it can."""
@@ -85,3 +87,6 @@ class Engine(Protocol):
 
     def resources(self, testbed_id: str) -> tuple[Resource, ...]:
         """What of it exists beyond the folders, processes and mounts that every private engine has."""
+
+    def forget(self, testbed_id: str) -> None:
+        """Remove that, after everything of the testbed's has ended."""

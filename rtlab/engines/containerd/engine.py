@@ -32,6 +32,7 @@ class Containerd:
     role: str = ""
     order: int = 2
     builds: tuple[str, ...] = ("containerd", "cni")
+    shared: tuple[str, ...] = (str(private.CNI_RESULTS), str(private.CNI_RESULTS.parent))
 
     def refusal(self, parameters: Mapping[str, Json]) -> str:
         """Nobody starts a pod by a command line, so what is measured by one only cannot be measured here."""
@@ -79,6 +80,10 @@ class Containerd:
         return tuple(
             Resource(kind="file", name=str(file)) for file in private.Engine(testbed_id).kept_by_cni() if file.exists()
         )
+
+    def forget(self, testbed_id: str) -> None:
+        for file in private.Engine(testbed_id).kept_by_cni():
+            file.unlink(missing_ok=True)
 
 
 def require(folder: Path) -> None:

@@ -21,6 +21,7 @@ class Docker:
     role: str = "docker"
     order: int = 1
     builds: tuple[str, ...] = ("moby", "docker-cli", "containerd")
+    shared: tuple[str, ...] = private.SHARED_FOLDERS
 
     def refusal(self, parameters: Mapping[str, Json]) -> str:
         """It carries out every experiment."""
@@ -34,6 +35,9 @@ class Docker:
 
     def resources(self, testbed_id: str) -> tuple[Resource, ...]:
         return ()
+
+    def forget(self, testbed_id: str) -> None:
+        """There is nothing."""
 
 
 ENGINE = Docker()

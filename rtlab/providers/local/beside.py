@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -88,10 +90,22 @@ def start(
             found[name] = earlier
         else:
             notify(Event(stage="machines", message=f"starting a private {engine.title}", machine=machine.name))
+            for folder in engine.shared:
+                if not os.path.exists(folder):
+                    state.note("intend", "shared folder", folder, place.testbed_id)
             found[name] = _tried(machine, place, name, key, runtimes, brought, notify)
         machine = dataclasses.replace(machine, beside=(*machine.beside, EngineAt(**found[name].at)))
     atomic.write_json(place.data / FILE, {name: asdict(one) for name, one in found.items()}, 0o600)
     return machine, found
+
+
+def remove_shared_folders(made: Sequence[str]) -> None:
+    """Remove the folders that further engines of ours made and that nobody has put anything into since."""
+    for name in others(plugins.names("engines")):
+        for folder in plugins.engine(name).shared:
+            if folder in made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
 
 
 def _tried(

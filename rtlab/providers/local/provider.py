@@ -413,6 +413,8 @@ class LocalProvider(Provider):
         docker = own.find("docker", (str(programs_folder(testbed_id)),))
         folders = self._data_folders(private, state)
         private.remove(docker)
+        for name in plugins.names("engines"):
+            plugins.engine(name).forget(testbed_id)
         for folder in folders:
             # Its daemon.json was lost, but the state folder says where its data is.
             own.remove_data(folder, testbed_id)
@@ -431,6 +433,7 @@ class LocalProvider(Provider):
         """Everything is gone: empty folders that only our daemons made go too, then the journal says so."""
         made = [e.name for e in state.outstanding(private.id) if e.kind == "shared folder"]
         engine.remove_shared_folders(made)
+        beside.remove_shared_folders(made)
         if str(ROOT) in made:
             with contextlib.suppress(OSError):  # another testbed's are in it
                 os.rmdir(ROOT)
