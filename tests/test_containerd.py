@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ import pytest
 from rtlab.engines.containerd import client, messages, pause
 from rtlab.engines.containerd.private import Engine, may_lower_oom_score
 from rtlab.errors import HostUnfit
+from rtlab.experiments.boot import measure as boot
 from rtlab.probe.base import TrialFailed, TrialTimedOut
 from rtlab.probe.engine import Limits
 
@@ -386,3 +388,14 @@ def test_runtimes_are_the_handlers_of_its_configuration(cri: Any, tmp_path: Path
     assert list(found) == ["runc", "runsc"]
     assert engine.program("runc", found["runc"]) == str(shim)
     assert client.shim_of("io.containerd.runsc.v1") == "containerd-shim-runsc-v1"
+
+
+def test_boot_starts_nothing_by_a_command_line_that_is_none(cri: Any) -> None:
+    """The starts by `docker run` have no values there; the trial is none the worse."""
+    _, engine = cri({})
+
+    parameters = {"page_sha256": "0", "page_port": 80, "starts": 0, "cli_starts": 2, "null_starts": 1}
+    request = {"netns": "/run/netns/x", "engine": {"cli": ""}}
+    trial: Any = SimpleNamespace(request=request, parameters=parameters, engine=engine)
+    measured = boot.measure(trial)
+    assert (measured["socket"], measured["cli"], len(measured["null"])) == ([], [], 1)
