@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 
 from rtlab import config, plugins
+from rtlab.artifacts import profile
 from rtlab.config import Config
 from rtlab.config.resolve import campaign_spec
 from rtlab.connection import client as probe_client
 from rtlab.connection import playbook
-from rtlab.errors import ConfigError, UsageError
+from rtlab.errors import ConfigError, HostUnfit, UsageError
 from rtlab.model import EngineAt, Machine, Observation, Testbed, Trial
+from rtlab.providers.local import beside
+from rtlab.providers.local.programs import Brought
 from rtlab.report import between
+from rtlab.report.build import _versions
 from rtlab.state import testbed_from_json as read_testbed
 from rtlab.state import testbed_to_json as stored_testbed
 from tests.conftest import make_record, make_spec, make_trial
@@ -191,3 +195,44 @@ def test_a_campaign_of_one_engine_says_nothing_about_engines() -> None:
     assert between.pairs(("runc", "gvisor")) == ()
     assert between.pairs(("runc@containerd", "gvisor@containerd")) == ()
     assert between.comparisons(make_spec(), [], [], {}, {}, ()) == ()
+
+
+def test_the_report_says_which_engine_and_program_an_arm_had() -> None:
+    known = {
+        "docker": {"version": "29.1"},
+        "runtimes": {"runc": {"version": "runc 1.5"}},
+        "engines": {
+            "containerd": {"containerd": {"version": "v2.4.2"}, "runtimes": {"runc": {"version": "runc 1.4"}}},
+            "<b>": {},
+        },
+    }
+    told = _versions({"local": known}, make_spec(runtimes=("runc", "runc@containerd")))
+    assert ("local", "engine", "containerd v2.4.2, by its own socket") in told
+    assert ("local", "runC", "runc 1.5") in told
+    assert ("local", "runC (containerd)", "runc 1.4") in told
+
+
+def test_up_is_told_runtimes_and_not_arms() -> None:
+    """Where the baseline is not there, the way out is a command that works."""
+    settings = replace(Config().campaign, engines=("containerd",))
+    with pytest.raises(UsageError) as caught:
+        campaign_spec(replace(Config(), campaign=settings), BED, {})
+    assert "--baseline runc@containerd" in caught.value.remedy
+    gone = replace(BED, machines=(replace(MACHINE, runtimes=("gvisor", "gvisor@containerd")),))
+    with pytest.raises(UsageError) as caught:
+        campaign_spec(Config(), gone, {})
+    assert "rtlab up --runtimes gvisor,runc`" in caught.value.remedy
+
+
+def test_a_further_engine_needs_builds_and_images_made_here() -> None:
+    for name, source, words in (
+        ("debian-12", "auto", "this testbed has none (profile debian-12)"),
+        ("modules", "system", "this testbed has none (--engine system)"),
+    ):
+        with pytest.raises(HostUnfit) as caught:
+            beside.check(("docker", "containerd"), profile.load(name), source)
+        assert words in caught.value.message
+    beside.check(("docker", "containerd"), profile.load("modules"), "auto")
+    beside.check(("docker",), profile.load("debian-12"), "system")
+    with pytest.raises(HostUnfit, match="none can be had here: no proxy"):
+        beside.require_builds(("containerd",), Brought(fallback="no proxy"))

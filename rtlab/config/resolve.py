@@ -95,7 +95,8 @@ def _runtimes(config: Config, testbed: Testbed) -> tuple[str, ...]:
     enough = any if testbed.design == "paper" else all
     there = tuple(name for name in in_order if enough(name in machine.runtimes for machine in testbed.machines))
     asked = _under(campaign.engines, _known("runtimes", campaign.runtimes) or there)
-    wanted = ",".join(dict.fromkeys((*there, *asked, campaign.baseline)))
+    # Which engines drive them is another option's.
+    wanted = ",".join(dict.fromkeys(name.partition("@")[0] for name in (*there, *asked, campaign.baseline)))
     missing = [name for name in asked if name not in there]
     if missing:
         raise UsageError(

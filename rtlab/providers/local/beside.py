@@ -66,6 +66,15 @@ def check(engines: Sequence[str], profile: Profile, source: str) -> None:
             )
 
 
+def require_builds(engines: Sequence[str], brought: Brought) -> None:
+    """HostUnfit where builds were wanted and cannot be had here: there is nothing to fall back to."""
+    if brought.folder is None and (wanted := others(engines)):
+        raise HostUnfit(
+            f"The engine {wanted[0]} is started from builds, and none can be had here: {brought.fallback}",
+            remedy=f"Leave {wanted[0]} out of --engines.",
+        )
+
+
 def start(
     machine: Machine,
     place: Place,

@@ -119,6 +119,7 @@ class LocalProvider(Provider):
             brought = bring(wanted, profile, testbed_id, state, notify, further)
         else:
             brought = Brought(fallback=today.refusal() if settings.engine == "auto" else "")
+            beside.require_builds(settings.engines, brought)
         notify(Event(stage="machines", message=f"taking {brought.told}", machine=MACHINE))
         programs = engine.find_programs(brought.folder)
         key = findings_key(programs, wanted, profile, brought)
