@@ -1,7 +1,8 @@
-"""Finds the plug-ins: one folder each in ``rtlab.experiments``, ``rtlab.runtimes``, ``rtlab.providers``.
+"""Finds the plug-ins: one folder each in ``rtlab.engines``, ``rtlab.experiments``, ``rtlab.runtimes``,
+``rtlab.providers``.
 
-A folder is one when it has a module ``experiment``, ``runtime`` or ``provider``, which defines EXPERIMENT, RUNTIME
-or PROVIDER. Nothing has to be registered.
+A folder is one when it has a module ``engine``, ``experiment``, ``runtime`` or ``provider``, which defines ENGINE,
+EXPERIMENT, RUNTIME or PROVIDER. Nothing has to be registered.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, cast
 
 from rtlab.errors import UsageError
 from rtlab.model import Experiment, Json, Runtime
 
-Kind = Literal["experiments", "runtimes", "providers"]
-_ATTRIBUTE = {"experiments": "EXPERIMENT", "runtimes": "RUNTIME", "providers": "PROVIDER"}
+Kind = Literal["engines", "experiments", "runtimes", "providers"]
+_ATTRIBUTE = {"engines": "ENGINE", "experiments": "EXPERIMENT", "runtimes": "RUNTIME", "providers": "PROVIDER"}
 
 
 @cache
@@ -38,9 +39,10 @@ def _all(kind: Kind) -> dict[str, Any]:
 
 
 def names(kind: Kind) -> tuple[str, ...]:
-    """Names of all plug-ins of a kind, experiments in the order within one boot."""
+    """Names of all plug-ins of a kind: experiments in the order within one boot, engines with the machines' first one
+    at the head."""
     plugins = _all(kind)
-    if kind == "experiments":
+    if kind in ("engines", "experiments"):
         return tuple(sorted(plugins, key=lambda n: plugins[n].order))
     return tuple(plugins)
 
@@ -76,7 +78,15 @@ def experiment_of(name: str, parameters: Mapping[str, Json]) -> Experiment:
 
 
 def runtime(name: str) -> Runtime:
-    """The runtime of that name; ``kata:small`` is Kata under a name of its own, with which Docker knows it, too."""
+    """The runtime of that name; ``kata:small`` is Kata under a name of its own, with which engines know it, too, and
+    ``runc@containerd`` is runC driven by another engine than the machine's first."""
+    plain, at, engine_name = name.partition("@")
+    if at:
+        other = engine(engine_name)
+        found = runtime(plain)
+        if other.name == names("engines")[0]:
+            raise UsageError(f"{other.title} drives {plain} where no engine is named.", remedy=f"Say only {plain}.")
+        return dataclasses.replace(found, name=name, title=f"{found.title} ({other.title})", engine=other.name)
     base, colon, variant = name.partition(":")
     found = cast(Runtime, _load("runtimes", base))
     if not colon:
@@ -86,6 +96,21 @@ def runtime(name: str) -> Runtime:
     return dataclasses.replace(
         found, name=name, title=f"{found.title} ({variant})", docker_name=f"{found.docker_name}-{variant}"
     )
+
+
+def engine(name: str) -> Any:
+    """The engine of that name (see ``rtlab.engines.contract.Engine``)."""
+    return _load("engines", name)
+
+
+def arm_name(runtime_name: str, engine_name: str) -> str:
+    """What an arm of a runtime under an engine is called: the machine's first engine is not named."""
+    return runtime_name if engine_name == names("engines")[0] else f"{runtime_name}@{engine_name}"
+
+
+def arms(runtimes: Sequence[str], engines: Sequence[str]) -> tuple[str, ...]:
+    """Every runtime under every engine, engine by engine."""
+    return tuple(arm_name(name, engine) for engine in engines for name in runtimes)
 
 
 def provider(name: str) -> Any:

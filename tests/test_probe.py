@@ -107,6 +107,16 @@ def test_it_runs_under_python_3_6(engine: Any, built: Path) -> None:
     assert (status, trial["outcome"]) == (0, "failed") and "KeyError" in trial["reason"]
 
 
+@pytest.mark.skipif(PYTHON_3_6 is None, reason="there is no Python 3.6 here")
+def test_every_module_of_it_loads_under_python_3_6(built: Path) -> None:
+    """Also those that no trial of one engine needs."""
+    assert PYTHON_3_6 is not None
+    names = [path[: -len(".py")].replace("/", ".") for path in archive.modules() if not path.endswith("__main__.py")]
+    code = f"import sys, importlib; sys.path.insert(0, {str(built)!r}); [importlib.import_module(n) for n in {names!r}]"
+    done = subprocess.run((PYTHON_3_6, "-c", code), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 # --------------------------------------------------------------------------- proofs
 
 

@@ -63,14 +63,19 @@ class Programs:
         ]
 
 
-def obtain(wanted: Sequence[str], profile: Profile, notify: Notify) -> Programs:
+def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: Sequence[str] = ()) -> Programs:
     """The profile's builds of engine, runC and these runtimes; from the cache, or fetched and made now.
+
+    Args:
+        further: Builds that other engines need, beside the profile's.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had; another runtime may be lacking.
     """
     names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds]
     pins = {name: [builds.pinned(build) for build in profile.builds[name]] for name in names}
+    if ENGINE in pins:
+        pins[ENGINE] += [builds.pinned(build) for build in further if build not in profile.builds[ENGINE]]
     _announce([pin for several in pins.values() for pin in several if not builds.ready(pin)], notify)
     obtained: dict[str, tuple[Obtained, ...]] = {}
     lacking: dict[str, str] = {}

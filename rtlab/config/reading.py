@@ -117,6 +117,8 @@ class _Reader:
         self._names("testbed.runtimes", testbed.runtimes, "runtimes")
         self._names("campaign.runtimes", campaign.runtimes, "runtimes")
         self._names("campaign.baseline", (campaign.baseline,), "runtimes")
+        self._names("testbed.engines", testbed.engines, "engines")
+        self._names("campaign.engines", campaign.engines, "engines")
         self._names("campaign.experiments", campaign.experiments, "experiments")
         return Config(testbed=self._testbed(testbed), campaign=self._campaign(campaign), parameters=parameters)
 
@@ -195,8 +197,12 @@ class _Reader:
         if values == (default if isinstance(default, tuple) else (default,)):
             return
         for value in values:
-            name, colon, variant = value.partition(":") if kind == "runtimes" else (value, "", "")
+            plain, at, engine = value.partition("@") if kind == "runtimes" else (value, "", "")
+            name, colon, variant = plain.partition(":") if kind == "runtimes" else (value, "", "")
             known = plugins.names(kind)
+            if at and (dotted.startswith("testbed.") or engine not in plugins.names("engines")[1:]):
+                self._wrong(dotted, value, "must not name an engine here, or one that is none (docs/engines.md)")
+                continue
             if name not in known:
                 self._unknown(dotted, value, known, kind[:-1])
             elif colon and not plugins.runtime(name).variants:

@@ -35,6 +35,7 @@ def campaign_spec(config: Config, testbed: Testbed, images: Mapping[str, str] | 
     )
     runtimes = _runtimes(config, testbed)
     parameters = {name: _parameters_of(name, config) for name in experiments}
+    _refuse_what_no_engine_can(runtimes, parameters, {name: plugins.experiment(name).title for name in experiments})
     return CampaignSpec(
         name=campaign.name,
         design=campaign.design,
@@ -95,8 +96,9 @@ def _runtimes(config: Config, testbed: Testbed) -> tuple[str, ...]:
     in_order = dict.fromkeys(name for machine in testbed.machines for name in machine.runtimes)
     enough = any if testbed.design == "paper" else all
     there = tuple(name for name in in_order if enough(name in machine.runtimes for machine in testbed.machines))
-    asked = _known("runtimes", campaign.runtimes) or there
-    wanted = ",".join(dict.fromkeys((*there, *asked, campaign.baseline)))
+    asked = _under(campaign.engines, _known("runtimes", campaign.runtimes) or there)
+    # Which engines drive them is another option's.
+    wanted = ",".join(dict.fromkeys(name.partition("@")[0] for name in (*there, *asked, campaign.baseline)))
     missing = [name for name in asked if name not in there]
     if missing:
         raise UsageError(
@@ -117,6 +119,28 @@ def _runtimes(config: Config, testbed: Testbed) -> tuple[str, ...]:
             remedy=f"{way_out}, or compare with another one: `--baseline {asked[0]}`.",
         )
     return tuple(sorted(asked, key=lambda name: name != campaign.baseline))
+
+
+def _under(engines: tuple[str, ...], runtimes: tuple[str, ...]) -> tuple[str, ...]:
+    """The runtimes under these engines, in the order of the engines; as they are where no engine is named."""
+    if not engines:
+        return runtimes
+    plain = tuple(dict.fromkeys(name.partition("@")[0] for name in runtimes))
+    return plugins.arms(plain, [plugins.engine(name).name for name in engines])
+
+
+def _refuse_what_no_engine_can(
+    runtimes: tuple[str, ...], parameters: Mapping[str, Mapping[str, Any]], names: Mapping[str, str]
+) -> None:
+    """UsageError for an experiment that an arm's engine cannot carry out, before anything runs."""
+    for arm in runtimes:
+        engine = plugins.engine(plugins.runtime(arm).engine or plugins.names("engines")[0])
+        for experiment, of in parameters.items():
+            if why := engine.refusal(of):
+                raise UsageError(
+                    f"{names[experiment]} cannot be measured in the arm {arm}: {why}.",
+                    remedy=f"Leave {experiment} out of --experiments, or {engine.name} out of --engines.",
+                )
 
 
 def _reboot(campaign: CampaignSettings, testbed: Testbed) -> RebootPolicy:

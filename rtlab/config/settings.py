@@ -46,6 +46,10 @@ class TestbedSettings:
         "this machine's own (system).",
     )
     runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
+    engines: tuple[str, ...] = setting(
+        ("docker",),
+        "Engines that drive each runtime: docker, containerd (local machines). Every runtime under each is an arm.",
+    )
     design: Literal["crossover", "paper"] = setting(
         "crossover", "crossover: every runtime on every machine. paper: one runtime per machine, as in the study."
     )
@@ -85,6 +89,7 @@ class CampaignSettings:
     runtimes: tuple[str, ...] = setting(
         (), "Runtimes to compare, such as runc,gvisor; empty: all that the testbed has."
     )
+    engines: tuple[str, ...] = setting((), "Engines whose arms take part; empty: all that the testbed has.")
     baseline: str = setting("runc", "The runtime that the others are compared with.")
     reboot: Literal["auto", "trial", "block", "never"] = setting(
         "auto", "When a machine is rebooted. auto: once per block and runtime where rtlab may reboot, else never."

@@ -72,7 +72,7 @@ def trial_request(trial: Trial, spec: CampaignSpec, machine: Machine, testbed_id
     runtime = plugins.runtime(trial.runtime)
     return envelope(
         "trial",
-        machine,
+        machine.on(runtime.engine),
         spec.trial_timeout_s,
         experiment=trial.experiment,
         runtime=_runtime(trial.runtime, machine),
@@ -126,14 +126,28 @@ def _answered(shell: Shell, machine: Machine, request: Mapping[str, Json], timeo
 
 
 def facts(shell: Shell, machine: Machine) -> dict[str, Any]:
-    """Hardware, kernel, packages, digests and configuration of the machine (verb ``facts``)."""
-    return _answered(shell, machine, envelope("facts", machine, FACTS_TIMEOUT_S), FACTS_TIMEOUT_S + 30)
+    """Hardware, kernel, packages, digests and configuration of the machine (verb ``facts``).
+
+    What is another engine's own stands under ``engines`` and its name: its facts, and its entries for runtimes.
+    """
+    found = _answered(shell, machine, envelope("facts", machine, FACTS_TIMEOUT_S), FACTS_TIMEOUT_S + 30)
+    for engine in machine.beside:
+        request = envelope("facts", machine.on(engine.name), FACTS_TIMEOUT_S)
+        told = _answered(shell, machine, request, FACTS_TIMEOUT_S + 30)
+        own = {key: told[key] for key in (engine.name, "runtimes") if key in told}
+        found.setdefault("engines", {})[engine.name] = own
+    return found
 
 
 def clean(shell: Shell, machine: Machine, testbed_id: str) -> dict[str, Any]:
-    """Remove containers that an interrupted trial of this testbed left (verb ``clean``)."""
-    request = envelope("clean", machine, CLEAN_TIMEOUT_S, labels={"rtlab.testbed": testbed_id})
-    return _answered(shell, machine, request, CLEAN_TIMEOUT_S + 30)
+    """Remove containers that an interrupted trial of this testbed left (verb ``clean``), in every engine."""
+    found: dict[str, Any] = {}
+    for engine in (machine.engine, *machine.beside):
+        request = envelope("clean", machine.on(engine.name), CLEAN_TIMEOUT_S, labels={"rtlab.testbed": testbed_id})
+        answer = _answered(shell, machine, request, CLEAN_TIMEOUT_S + 30)
+        for key, value in answer.items():
+            found[key] = found[key] + value if key in ("removed", "leaks") and key in found else value
+    return found
 
 
 def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str], testbed_id: str) -> dict[str, Any]:
@@ -146,7 +160,7 @@ def prove(shell: Shell, machine: Machine, runtime: str, images: Mapping[str, str
     """
     request = envelope(
         "prove",
-        machine,
+        machine.on(plugins.runtime(runtime).engine),
         PROVE_TIMEOUT_S,
         runtime={**_runtime(runtime, machine), "sha256": None},
         images=dict(images),
@@ -184,7 +198,8 @@ class Readiness:
 
 def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
     """Whether the machine is ready for a trial under ``runtime`` (verb ``ready``)."""
-    request = envelope("ready", machine, READY_TIMEOUT_S, runtime=_runtime(runtime, machine))
+    using = machine.on(plugins.runtime(runtime).engine)
+    request = envelope("ready", using, READY_TIMEOUT_S, runtime=_runtime(runtime, machine))
     answer = _answered(shell, machine, request, READY_TIMEOUT_S + 30)
     missing = answer.get("missing")
     return Readiness(

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rtlab import atomic, content
+from rtlab import atomic, content, plugins
 from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, ProvisionFailed
 from rtlab.model import Event, Level, Machine, Notify, Testbed
@@ -149,8 +149,9 @@ def host_variables(testbed: Testbed, machine: Machine) -> dict[str, Any]:
         "docker_cli": machine.engine.cli,
         "docker_host": f"unix://{machine.engine.socket}",
     }
-    if machine.runtimes:
-        variables["runtimes"] = list(machine.runtimes)
+    # The roles hand runtimes to the machine's first engine; whoever started another one has handed them to that.
+    if mine := [name for name in machine.runtimes if not plugins.runtime(name).engine]:
+        variables["runtimes"] = mine
     if machine.transport == "local":
         return variables | {
             "ansible_connection": "local",

@@ -91,5 +91,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        arm = self.arm.replace("#", "-").replace(":", ".")  # no colon in a file's name: some systems refuse it
+        arm = (
+            self.arm.replace("#", "-").replace(":", ".").replace("@", ".")
+        )  # some systems refuse them in a file's name
         return f"{self.number:04d}-{self.experiment}-{arm}-{self.machine}"

@@ -213,6 +213,7 @@ class Runtime:
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
+        shim: Type of its own shim, as containerd calls it; empty: it is driven by runC's.
         engine: Which engine drives it, for an arm that says so (``runc@containerd``); empty: the machine's first.
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
@@ -229,6 +230,7 @@ class Runtime:
     variants: bool = False
     known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    shim: str = ""
     engine: str = ""
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)

@@ -56,6 +56,7 @@ class Provider(Protocol):
     Attributes:
         makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
             measures that the settings ask for; elsewhere they are what they are.
+        starts_engines: It can start further engines beside a machine's first one.
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
         also_called: Other names by which the setting ``provider`` asks for it, with the settings that go with each.
         reboots_if_allowed: The machines are others', and are rebooted only with the setting ``allow_reboot``.
@@ -67,6 +68,7 @@ class Provider(Protocol):
     is_simulated: bool = False
     also_called: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     reboots_if_allowed: bool = False
+    starts_engines: bool = False
 
     def open(self, testbed: Testbed, state: StateFolder) -> Machines:
         """The machines of a testbed that ``up`` made, to work with."""

@@ -22,7 +22,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
-from rtlab.report import ages, answer, causes, meters, paper, sentences, tables
+from rtlab.report import ages, answer, between, causes, meters, paper, sentences, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
 from rtlab.report.model import MEANING, Attempt, Report
@@ -68,6 +68,8 @@ def _built(campaign: Campaign) -> Report:
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
     caveats += [*found_in_plan, *_about_the_end(campaign), *analysis.caveats, *disagreeing]
     caveats += read.containers.caveats(spec.runtimes, titles)
+    compared = between.comparisons(spec_known, observations, records, known, titles, given_up)
+    caveats += between.caveats(compared)
     taken = campaign.facts()
     newest = {name: readings[-1] for name, readings in taken.items() if readings and isinstance(readings[-1], Mapping)}
     parts, began = _parts(newest, spec, testbed), str(campaign.header.get("created_at"))
@@ -290,9 +292,11 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
         size = _gigabytes(known.get("memory_total_bytes"))
         found.append((machine, "hardware", f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, memory {size}"))
         found.append((machine, "engine", f"Docker {_text(_mapping(known.get('docker')).get('version'))}"))
-        runtimes = _mapping(known.get("runtimes"))
+        for name, of in _mapping(known.get("engines")).items():
+            version = _text(_mapping(_mapping(of).get(name)).get("version"))
+            found.append((machine, "engine", f"{_engine_title(name)} {version}, by its own socket"))
         for name in spec.runtimes:
-            entry = _mapping(runtimes.get(_docker_name(name)))
+            entry = _entry(known, name)
             arguments = entry.get("arguments")
             words = [_text(entry.get("version")), *map(_text, arguments if isinstance(arguments, list) else [])][:20]
             found.append((machine, _title(name), " ".join(words)))
@@ -363,6 +367,20 @@ def _kata_settings(configuration: Mapping[str, Any]) -> str:
             if key.rpartition(".")[2] == wanted:
                 told.append(f"{wanted} {clean(str(value))[:40]}")
     return ", ".join(told)
+
+
+def _entry(known: Mapping[str, Json], arm: str) -> Mapping[str, Any]:
+    """What a machine told of an arm's runtime, as the arm's engine has it."""
+    _, at, engine = arm.partition("@")
+    told = _mapping(_mapping(known.get("engines")).get(engine)) if at else known
+    return _mapping(_mapping(told.get("runtimes")).get(_docker_name(arm)))
+
+
+def _engine_title(name: str) -> str:
+    try:
+        return clean(plugins.engine(name).title)[:60]
+    except UsageError:
+        return clean(name)[:40]
 
 
 def _docker_name(name: str) -> str:

@@ -80,6 +80,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     given = {**digests.recall(wanted, locked), **given}
     if "box_sha256" in given:
         pins = replace(pins, box={**pins.box, "sha256": given["box_sha256"]})
+    _require_engines(provider, settings)
     provider.check(settings)
     if not provider.is_simulated:
         _require_pins(pins, settings, given, state)
@@ -152,6 +153,16 @@ def _apply_roles(
     return waiting, changed
 
 
+def _require_engines(provider: Provider, settings: TestbedSettings) -> None:
+    first = plugins.names("engines")[0]
+    others = [name for name in settings.engines if name != first]
+    if others and not provider.starts_engines:
+        raise UsageError(
+            f"Provider {provider.name} cannot give its machines the engine {others[0]} yet.",
+            remedy=f"Say --provider local, or leave {others[0]} out of --engines.",
+        )
+
+
 def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, str], state: StateFolder) -> None:
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
     if not _made_already(settings, state):
@@ -184,7 +195,8 @@ def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
     except TestbedMissing:
         return False
     there = {runtime for machine in existing.machines for runtime in machine.runtimes}
-    return existing.profile == settings.profile and "images" in existing.details and there >= set(settings.runtimes)
+    asked = plugins.arms(settings.runtimes, settings.engines)
+    return existing.profile == settings.profile and "images" in existing.details and there >= set(asked)
 
 
 def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
@@ -202,7 +214,7 @@ def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> No
 
 def _with_runtimes(testbed: Testbed, settings: TestbedSettings, unavailable: Mapping[str, str]) -> Testbed:
     """Which runtimes each machine gets: all of them, or in the paper's design the first one on the first machine …"""
-    wanted = tuple(r for r in settings.runtimes if r not in unavailable)
+    wanted = tuple(r for r in plugins.arms(settings.runtimes, settings.engines) if r not in unavailable)
     for name in wanted:
         plugins.runtime(name)
     if not wanted:

@@ -44,6 +44,7 @@ class Client(Engine):
     def __init__(self, path: str, deadline: float, settings: Optional[Document] = None) -> None:
         Engine.__init__(self, path, deadline, settings)
         self.pods: Dict[str, str] = {}  # sandbox -> its container
+        self.outputs: Dict[str, str] = {}  # sandbox -> folder of its container's output
         self.grpc = _grpc(str(self.settings.get("modules") or ""))
         # One connection, made before any clock runs, and no proxy of the environment's.
         self.channel = self.grpc.insecure_channel(
@@ -88,14 +89,18 @@ class Client(Engine):
             "hostname": "rtlab",
             "log_directory": logs,
             "labels": labels or {},
-            "annotations": {"rtlab.logs": logs},
             "linux": {
                 "cgroup_parent": self.cgroup(),
                 "security_context": {"namespace_options": {"pid": _CONTAINER_PID}, "seccomp": {}},
                 "resources": resources(limits),
             },
         }
-        cid = str(self.call("RunPodSandbox", {"config": pod, "runtime_handler": runtime})["pod_sandbox_id"])
+        try:
+            cid = str(self.call("RunPodSandbox", {"config": pod, "runtime_handler": runtime})["pod_sandbox_id"])
+        except TrialFailed:
+            os.rmdir(logs)
+            raise
+        self.outputs[cid] = logs
         # Its cgroup's folder names the sandbox, as everything of a pod does here.
         pod["linux"] = dict(pod["linux"], cgroup_parent="%s/pod-%s" % (self.cgroup(), cid))
         config: Document = {
@@ -148,7 +153,9 @@ class Client(Engine):
             self.call("RemovePodSandbox", {"pod_sandbox_id": cid}, 120)
         except NotThere:
             status = {"info": {}}
-        self._forget(cid, str((_info(status).get("config") or {}).get("log_directory") or ""))
+        # Of a pod that an earlier probe made, containerd tells where its output is.
+        told = str((_info(status).get("config") or {}).get("log_directory") or "")
+        self._forget(cid, self.outputs.pop(cid, told))
 
     def _forget(self, cid: str, logs: str) -> None:
         """What is ours of a pod that is gone: its output, and the folders of its cgroups."""

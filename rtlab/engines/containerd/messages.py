@@ -5,13 +5,13 @@ with the numbers that they have there. What is not declared is skipped when it i
 """
 
 import struct
-from typing import Any
+from typing import Any, Dict, List, Tuple
 
 from rtlab.probe.base import Document, TrialFailed
 
 # Message -> number of the field -> (name, kind). A kind is ``string``, ``bytes``, ``int`` (and everything that goes
 # as one: bool, enum), ``map`` (text to text), or a message; ``*`` before it: any number of them.
-MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
+MESSAGES: Dict[str, Dict[int, Tuple[str, str]]] = {
     "Empty": {},
     "VersionResponse": {2: ("runtime_name", "string"), 3: ("runtime_version", "string")},
     "StatusRequest": {1: ("verbose", "int")},
@@ -57,7 +57,7 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     "ListPodSandboxRequest": {1: ("filter", "PodSandboxFilter")},
     "PodSandboxFilter": {1: ("id", "string"), 3: ("label_selector", "map")},
     "ListPodSandboxResponse": {1: ("items", "*PodSandbox")},
-    "PodSandbox": {1: ("id", "string"), 3: ("state", "int"), 6: ("labels", "map")},
+    "PodSandbox": {1: ("id", "string"), 3: ("state", "int"), 5: ("labels", "map")},
     "CreateContainerRequest": {
         1: ("pod_sandbox_id", "string"),
         2: ("config", "ContainerConfig"),
@@ -108,7 +108,7 @@ MESSAGES: dict[str, dict[int, tuple[str, str]]] = {
     },
 }
 # Method -> (what it is asked with, what it answers).
-METHODS: dict[str, tuple[str, str]] = {
+METHODS: Dict[str, Tuple[str, str]] = {
     "RuntimeService/Version": ("Empty", "VersionResponse"),
     "RuntimeService/Status": ("StatusRequest", "StatusResponse"),
     "RuntimeService/RunPodSandbox": ("RunPodSandboxRequest", "PodSandboxId"),
@@ -132,7 +132,7 @@ _VARINT, _EIGHT_BYTES, _COUNTED, _FOUR_BYTES = 0, 1, 2, 5
 def encode(message: str, document: Document) -> bytes:
     """A message as it goes over the wire; KeyError for a name that it has no field of."""
     fields = {name: (number, kind) for number, (name, kind) in MESSAGES[message].items()}
-    pieces: list[bytes] = []
+    pieces: List[bytes] = []
     for name, value in document.items():
         number, kind = fields[name]
         if kind == "map":
@@ -209,7 +209,7 @@ def _value(kind: str, value: Any) -> Any:
     return value if kind == "bytes" else decode(kind, value)
 
 
-def _read_value(content: bytes, at: int, how: int) -> tuple[Any, int]:
+def _read_value(content: bytes, at: int, how: int) -> Tuple[Any, int]:
     if how == _VARINT:
         return _read_varint(content, at)
     if how == _COUNTED:
@@ -223,7 +223,7 @@ def _read_value(content: bytes, at: int, how: int) -> tuple[Any, int]:
     return content[at : at + size], at + size
 
 
-def _read_varint(content: bytes, at: int) -> tuple[int, int]:
+def _read_varint(content: bytes, at: int) -> Tuple[int, int]:
     value = shift = 0
     while at < len(content) and shift < 70:
         byte = content[at]

@@ -31,7 +31,7 @@ NAMESPACE = "k8s.io"
 PROGRAMS = ("containerd", "containerd-shim-runc-v2", "ctr")
 CNI_PROGRAMS = ("bridge", "host-local", "loopback")
 # libcni keeps the last result of every attachment there, wherever everything else is, and removes it with the pod.
-SHARED_FOLDERS = ("/var/lib/cni/results", "/var/lib/cni")
+CNI_RESULTS = Path("/var/lib/cni/results")
 RUNC_SHIM = "io.containerd.runc.v2"
 # What containerd runs instead of a shim that insists on its OOM score: the same process becomes the shim.
 _OOM_SCRIPT = """#!/bin/sh
@@ -120,7 +120,7 @@ class Engine(Private):
         options = {"BinaryName": program, "Root": str(self.place / "runtimes"), "SystemdCgroup": False}
         return {"type": RUNC_SHIM, "options": options}
 
-    def runsc(self, folder: Path) -> Mapping[str, Any]:
+    def runsc(self, folder: Path, program: str) -> Mapping[str, Any]:
         """A handler for gVisor by its own shim, which alone can put several containers into a sandbox.
 
         The shim gives itself an OOM score that needs CAP_SYS_RESOURCE, and ends where it may not; only in a user
@@ -130,7 +130,7 @@ class Engine(Private):
         """
         shim = folder / "containerd-shim-runsc-v1"
         settings = self.place / "runsc.toml"
-        text = f"binary_name = {_text(folder / 'runsc')}\nroot = {_text(self.place / 'runtimes')}\n"
+        text = f"binary_name = {_text(program)}\nroot = {_text(self.place / 'runtimes')}\n"
         atomic.write_bytes(settings, text.encode(), 0o600)
         handler: dict[str, Any] = {
             "type": "io.containerd.runsc.v1",
@@ -146,6 +146,17 @@ class Engine(Private):
 
     def answers(self) -> bool:
         return accepts(self.socket)
+
+    def configured(self) -> str:
+        """The configuration that it was started with; empty when there is none."""
+        try:
+            return self.config_file.read_text()
+        except OSError:
+            return ""
+
+    def kept_by_cni(self) -> tuple[Path, ...]:
+        """Results of CNI that pods of this testbed left, because they were killed."""
+        return tuple(sorted(CNI_RESULTS.glob(f"{self.name}-*")))
 
     def start(self, data: Path, folder: Path, handlers: Mapping[str, Mapping[str, Any]], logs: Path) -> None:
         """Start containerd in the testbed's namespace; it outlives this process.

@@ -64,13 +64,23 @@ def folder_of(testbed_id: str) -> Path:
     return home(testbed_id) / "bin"
 
 
-def bring(wanted: Sequence[str], profile: Profile, testbed_id: str, state: StateFolder, notify: Notify) -> Brought:
+def bring(
+    wanted: Sequence[str],
+    profile: Profile,
+    testbed_id: str,
+    state: StateFolder,
+    notify: Notify,
+    further: Sequence[str] = (),
+) -> Brought:
     """Obtain the profile's builds for these runtimes and put them in place; at once where they are there already.
+
+    Args:
+        further: Builds beside the profile's that another engine needs.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had.
     """
-    obtained = programs.obtain(wanted, profile, notify)
+    obtained = programs.obtain(wanted, profile, notify, further=further)
     for folder in (ROOT,) if not ROOT.exists() else ():
         state.note("intend", "shared folder", str(folder), testbed_id)
     state.note("intend", "folder", str(home(testbed_id)), testbed_id)

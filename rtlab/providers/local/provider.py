@@ -26,12 +26,14 @@ from rtlab.artifacts.profile import load as load_profile
 from rtlab.config import TestbedSettings
 from rtlab.connection.shell import LocalShell, run
 from rtlab.engines import private as own
+from rtlab.engines.contract import Place
 from rtlab.engines.docker import private as engine
 from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import CommandFailed, HostUnfit, UsageError
 from rtlab.host import today, virtualization
 from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
+from rtlab.providers.local import beside
 from rtlab.providers.local.programs import ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
 from rtlab.providers.local.programs import folder_of as programs_folder
@@ -87,10 +89,12 @@ class LocalProvider(Provider):
     """See the module; the Protocol is ``rtlab.providers.contract.Provider``."""
 
     name = "local"
+    starts_engines = True
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
 
     def check(self, settings: TestbedSettings) -> None:
         """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
+        beside.check(settings.engines, load_profile(settings.profile), settings.engine)
         if settings.engine == "modules" and not load_profile(settings.profile).builds:
             raise UsageError(
                 f"--engine modules needs a profile that brings builds; {settings.profile} brings none.",
@@ -111,23 +115,40 @@ class LocalProvider(Provider):
         data = state.folder("local")
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
         if profile.builds and settings.engine != "system":
-            brought = bring(wanted, profile, testbed_id, state, notify)
+            further = [build for name in beside.others(settings.engines) for build in plugins.engine(name).builds]
+            brought = bring(wanted, profile, testbed_id, state, notify, further)
         else:
             brought = Brought(fallback=today.refusal() if settings.engine == "auto" else "")
+            beside.require_builds(settings.engines, brought)
         notify(Event(stage="machines", message=f"taking {brought.told}", machine=MACHINE))
         programs = engine.find_programs(brought.folder)
         key = findings_key(programs, wanted, profile, brought)
         findings = read_findings(data)
         if findings is None or findings.key != key or not self._runs(private, data, programs, findings):
             findings = self._make(private, data, programs, brought, wanted, profile, key, state, notify)
+        machine = machine_of(private, programs, data)
+        engines: dict[str, beside.Beside] = {}
+        if beside.others(settings.engines) and brought.folder is not None:
+            place = Place(
+                testbed_id=testbed_id,
+                programs=brought.folder,
+                data=data,
+                logs=state.folder("logs"),
+                python=machine.python,
+            )
+            machine, engines = beside.start(machine, place, settings.engines, wanted, brought, state, notify)
+        details = self._details(private, programs, brought, findings, settings)
+        for found in engines.values():
+            details["runtime_notes"] |= found.notes
+            details["unavailable_runtimes"] |= found.unavailable
         return Testbed(
             id=testbed_id,
             provider=self.name,
             profile=profile.name,
             design=settings.design,
-            machines=(machine_of(private, programs, data),),
+            machines=(machine,),
             created_at=now(),
-            details=self._details(private, programs, brought, findings, settings),
+            details=details,
         )
 
     def _runs(self, private: Engine, data: Path, programs: Programs, findings: Findings) -> bool:
@@ -365,6 +386,8 @@ class LocalProvider(Provider):
     def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
         private = Engine(testbed_id)
         found = {(r.kind, r.name): r for r in private.resources()}
+        for name in plugins.names("engines"):
+            found |= {(r.kind, r.name): r for r in plugins.engine(name).resources(testbed_id)}
         if own.is_data(programs_home(testbed_id), testbed_id):
             name = str(programs_home(testbed_id))
             found.setdefault(("folder", name), Resource(kind="folder", name=name))
@@ -391,6 +414,8 @@ class LocalProvider(Provider):
         docker = own.find("docker", (str(programs_folder(testbed_id)),))
         folders = self._data_folders(private, state)
         private.remove(docker)
+        for name in plugins.names("engines"):
+            plugins.engine(name).forget(testbed_id)
         for folder in folders:
             # Its daemon.json was lost, but the state folder says where its data is.
             own.remove_data(folder, testbed_id)
@@ -409,6 +434,7 @@ class LocalProvider(Provider):
         """Everything is gone: empty folders that only our daemons made go too, then the journal says so."""
         made = [e.name for e in state.outstanding(private.id) if e.kind == "shared folder"]
         engine.remove_shared_folders(made)
+        beside.remove_shared_folders(made)
         if str(ROOT) in made:
             with contextlib.suppress(OSError):  # another testbed's are in it
                 os.rmdir(ROOT)

@@ -10,6 +10,7 @@ RUNTIME = Runtime(
     proof="gvisor",
     own_kernel=True,
     needs_kvm=False,
+    shim="io.containerd.runsc.v1",
     # Debian 13's package on its own kernel: gVisor issue 10704, mended after that release.
     known_errors={
         "cannot run with network enabled in root network namespace": (

@@ -23,6 +23,7 @@ RUNTIME = Runtime(
     name="kata",
     title="Kata",
     docker_name="kata",
+    shim="io.containerd.kata.v2",
     role="kata",
     proof="kata",
     own_kernel=True,
