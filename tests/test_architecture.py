@@ -75,7 +75,12 @@ HOMES = {
     "pydantic": {"rtlab.config", "rtlab.store"},
     "rich": {"rtlab.cli.console"},
     "scipy": {"rtlab.stats"},
-    "tomli": {"rtlab.artifacts", "rtlab.config", "rtlab.providers.simulated.provider"},
+    "tomli": {
+        "rtlab.artifacts",
+        "rtlab.config",
+        "rtlab.providers.simulated.provider",
+        "rtlab.publish.credentials",
+    },
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
     "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
@@ -95,8 +100,6 @@ LONG = {
     "rtlab.providers.local.provider.LocalProvider._make": 120,
     "rtlab.providers.static": 650,
     "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
-    "rtlab.publish.pack": 560,
-    "rtlab.publish.redaction": 560,
 }
 
 

@@ -17,8 +17,9 @@ import pytest
 from rtlab import report
 from rtlab.connection import archive
 from rtlab.errors import StoreError
-from rtlab.publish import pack
-from rtlab.publish.redaction import GENERIC, Redaction
+from rtlab.publish import pack, payload
+from rtlab.publish.redaction import Redaction
+from rtlab.publish.rule import GENERIC
 from rtlab.publish.vocabulary import KEYS, WORDS
 from rtlab.store import Campaign
 
@@ -80,7 +81,7 @@ def test_the_archive_of_whoever_packs_has_the_campaign_s_figures(
     user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = ROOT / "data" / "emulated-debian-12"
-    monkeypatch.setattr(pack, "names", lambda _: {user})
+    monkeypatch.setattr(payload, "names", lambda _: {user})
     monkeypatch.setattr(report, "write", lambda *_: None)  # seconds of plots that say nothing here
     packed = pack.pack(Campaign(folder), tmp_path / "x.zip")
     assert packed.replaced.get("name", 0) == 0
@@ -89,9 +90,9 @@ def test_the_archive_of_whoever_packs_has_the_campaign_s_figures(
 def test_an_archive_with_other_figures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a name that is part of the data and in no list would do it: here the key is taken off the list."""
     folder = ROOT / "data" / "emulated-debian-12"
-    monkeypatch.setattr(pack, "names", lambda _: {"page"})
-    monkeypatch.setattr("rtlab.publish.redaction.WORDS", frozenset())
-    monkeypatch.setattr("rtlab.publish.redaction.KEYS", frozenset())
+    monkeypatch.setattr(payload, "names", lambda _: {"page"})
+    monkeypatch.setattr("rtlab.publish.search.WORDS", frozenset())
+    monkeypatch.setattr("rtlab.publish.search.KEYS", frozenset())
     with pytest.raises(StoreError, match="figures would not be the campaign's") as caught:
         pack.pack(Campaign(folder), tmp_path / "x.zip")
     assert "first_page_s" in caught.value.message and caught.value.remedy

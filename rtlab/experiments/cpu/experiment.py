@@ -10,6 +10,7 @@ own. Paper's design: the same CPU times since boot, read once at a fixed uptime.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -76,6 +77,10 @@ class Cpu:
     title: str = "CPU"
     summary: str = "System-wide CPU times, and CPU-seconds for computing in one process and for a pipe."
     order: int = 3
+    # Whole lines, of which nothing but numbers leave in `rtlab pack`.
+    prints: re.Pattern[str] = re.compile(
+        r"rtlab-begin|rtlab-[a-z]{1,20} \d{1,3}|\d{1,40}:(?: \d{1,40}){1,60}|[0-9a-f]{64}  -"
+    )
     metrics: tuple[Metric, ...] = (
         Metric(
             name="compute_cpu_s",

@@ -7,6 +7,7 @@ design the per-character tests are left out (`-f`): Table II does not have them,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -80,6 +81,7 @@ class Io:
     title: str = "Block I/O"
     summary: str = "Bonnie++: sequential block output and input, random seeks."
     order: int = 9
+    prints: re.Pattern[str] = bonnie.PRINTS
     metrics: tuple[Metric, ...] = (
         Metric(
             name="put_block_bytes_per_s",
