@@ -17,7 +17,7 @@ import pytest
 from rtlab import report
 from rtlab.connection import archive
 from rtlab.errors import StoreError
-from rtlab.publish import pack, payload
+from rtlab.publish import pack, payload, vocabulary
 from rtlab.publish.redaction import Redaction
 from rtlab.publish.rule import GENERIC
 from rtlab.publish.vocabulary import KEYS, WORDS
@@ -67,6 +67,25 @@ def test_every_key_of_the_probe_is_known() -> None:
     literal = [k for node in nodes if isinstance(node, ast.Dict) for k in node.keys]
     said = {k.value for k in literal if isinstance(k, ast.Constant) and isinstance(k.value, str)}
     assert sorted(k for k in said if re.fullmatch("[a-z][a-z0-9_]+", k) and k not in KEYS and k not in GENERIC) == []
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda p: p.name)
+def test_every_key_that_rtlab_writes_is_known(folder: Path) -> None:
+    """Campaign, testbed, plan, records, facts, estimates: what a new field, metric or setting adds comes by itself."""
+    files = [folder / "campaign.json", folder / "testbed.json", *folder.glob("facts/*/*.json")]
+    files += folder.glob("trials/*/record.json")
+    written = [json.loads(f.read_bytes()) for f in files]
+    written += [json.loads(line) for line in (folder / "plan.jsonl").read_text().splitlines()]
+    written.append(report.estimates(report.build(Campaign(folder))))
+    # Modules of a kernel, weaknesses of a processor and the like are data, not keys of rtlab's.
+    data = {w for f in folder.glob("facts/*/*.json") for w in json.loads(f.read_bytes())["cpu"].get("mitigations", {})}
+    said = {key for document in written for key in keys(document) if re.fullmatch("[a-z][a-z0-9_]+", key)}
+    assert sorted(said - KEYS - data - GENERIC) == []
+
+
+def test_what_is_declared_is_not_written_down_again() -> None:
+    by_hand = vocabulary._KERNEL | vocabulary._ENGINE | vocabulary._PSUTIL | vocabulary._PROBE
+    assert len(vocabulary.DECLARED) > 250 and by_hand.isdisjoint(vocabulary.DECLARED)
 
 
 def test_a_word_of_the_data_beside_a_real_name_does_not_save_the_name() -> None:
