@@ -78,7 +78,8 @@ def test_every_key_that_rtlab_writes_is_known(folder: Path) -> None:
     written += [json.loads(line) for line in (folder / "plan.jsonl").read_text().splitlines()]
     written.append(report.estimates(report.build(Campaign(folder))))
     # Modules of a kernel, weaknesses of a processor and the like are data, not keys of rtlab's.
-    data = {w for f in folder.glob("facts/*/*.json") for w in json.loads(f.read_bytes())["cpu"].get("mitigations", {})}
+    facts = [json.loads(f.read_bytes()) for f in folder.glob("facts/*/*.json")]
+    data = {word for one in facts for part in (one["cpu"].get("mitigations", {}), one["runtimes"]) for word in part}
     said = {key for document in written for key in keys(document) if re.fullmatch("[a-z][a-z0-9_]+", key)}
     assert sorted(said - KEYS - data - GENERIC) == []
 
