@@ -74,7 +74,12 @@ HOMES = {
     "pydantic": {"rtlab.config", "rtlab.store"},
     "rich": {"rtlab.cli.console", "rtlab.cli.progress"},
     "scipy": {"rtlab.stats"},
-    "tomli": {"rtlab.artifacts", "rtlab.config", "rtlab.providers.simulated.provider"},
+    "tomli": {
+        "rtlab.artifacts",
+        "rtlab.config",
+        "rtlab.providers.simulated.provider",
+        "rtlab.publish.credentials",
+    },
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
     "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
@@ -90,8 +95,6 @@ LONG = {
     "rtlab.providers.local.provider": 700,
     "rtlab.providers.local.provider.LocalProvider._make": 120,
     "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
-    "rtlab.publish.pack": 560,
-    "rtlab.publish.redaction": 560,
 }
 
 

@@ -142,9 +142,13 @@ def _certificate(folder: Path) -> Path:
     return file
 
 
+LOGIN = b"<html><form action='https://login.example/'>Please sign in to use this network.</form></html>"
+
+
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """https://127.0.0.1:port/ with: file, cut (half of it), drip (a byte now and then), to-http, to-https, to-file."""
+    """https://127.0.0.1:port/ with: file, cut (half of it), drip (a byte now and then), login (a proxy's page),
+    endless, to-http, to-https, to-file."""
     pem = _certificate(tmp_path)
 
     class Answers(http.server.BaseHTTPRequestHandler):
@@ -158,10 +162,17 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
                 self.end_headers()
                 return
             self.send_response(200)
-            self.send_header("Content-Length", str(len(CONTENT)))
+            if way != "endless":
+                self.send_header("Content-Length", str(len(LOGIN if way == "login" else CONTENT)))
             self.end_headers()
             with contextlib.suppress(OSError):
-                if way == "drip":
+                if way == "login":
+                    self.wfile.write(LOGIN)
+                elif way == "endless":
+                    for _ in range(1000):
+                        self.wfile.write(b"k" * 65536)
+                        time.sleep(0.01)
+                elif way == "drip":
                     for _ in range(100):
                         self.wfile.write(b"k")
                         self.wfile.flush()
@@ -209,6 +220,21 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
     with pytest.raises(CommandFailed, match="was given up after"):
         download.fetch(f"{server}/drip", PIN, ignore_events)
     assert time.monotonic() - begin < 5
+    assert parts(tmp_path) == []
+
+
+def test_a_proxys_login_page_is_not_taken_for_the_file(server: str, tmp_path: Path) -> None:
+    """Status 200 and HTML, as captive portals and filters answer."""
+    with pytest.raises(Unsafe, match="is not the file that was pinned") as caught:
+        download.fetch(f"{server}/login", PIN, ignore_events)
+    assert "Do not use it" in caught.value.remedy
+    assert list((tmp_path / "cache" / "downloads").iterdir()) == []
+
+
+def test_a_server_that_never_ends_is_given_up(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "TOTAL_S", 1.0)
+    with pytest.raises(CommandFailed, match="was given up after"):
+        download.fetch(f"{server}/endless", PIN, ignore_events)
     assert parts(tmp_path) == []
 
 

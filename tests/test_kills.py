@@ -4,11 +4,14 @@ before its n-th change of the file system. What stays is never taken for a campa
 from __future__ import annotations
 
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +19,11 @@ import pytest
 
 from rtlab import scratch, store
 from rtlab.campaign import choosing
+from rtlab.cli import main as command_line
 from rtlab.errors import StoreError
 from rtlab.publish import pack
 from rtlab.store import Campaign
+from tests import invariants
 from tests.conftest import make_spec, make_testbed, make_trial
 
 CHANGES = ("open", "os.mkdir", "os.rename", "os.link", "os.remove", "os.rmdir", "shutil.rmtree")
@@ -150,3 +155,145 @@ def test_a_killed_pack_leaves_nothing_that_the_next_does_not_remove(tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tmp", "x.zip"] and list(temporary.iterdir()) == []
+
+
+# --------------------------------------------------------------------------- at random moments
+
+# Of each command; RTLAB_TEST_KILLS=100 is thorough.
+KILLS = int(os.environ.get("RTLAB_TEST_KILLS", "4"))
+
+
+def killed_after(seconds: float, folder: Path, *words: str) -> bool:
+    """Run a command in a process of its own and SIGKILL it that long after its work began; whether it was killed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        try:
+            os.chdir(folder)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, 1)
+            os.dup2(null, 2)
+            sys.argv = ["rtlab", *words]
+            command_line()
+        except SystemExit as ended:
+            os._exit(ended.code if isinstance(ended.code, int) else 0)
+        finally:
+            os._exit(7)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (done := os.waitpid(child, os.WNOHANG))[0]:
+            assert os.waitstatus_to_exitcode(done[1]) == 0
+            return False
+        time.sleep(0.0005)
+    os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def duration(folder: Path, *words: str) -> float:
+    """Of the undisturbed command, in a process like the killed ones."""
+    began = time.monotonic()
+    assert not killed_after(200, folder, *words)
+    return time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("measured")
+    for words in (("up", "--provider", "simulated"), ("bench", "--runs", "2", "--seed", "3", "--experiments", "boot")):
+        assert invariants.rtlab(folder, *words).returncode == 0
+    return folder
+
+
+def visible(folder: Path) -> dict[str, str]:
+    """Files under their final names, by digest."""
+    found = invariants.digests(folder, "**/*")
+    return {n: d for n, d in found.items() if not any(part.startswith(".") for part in Path(n).parts)}
+
+
+def moments(folder: Path, *words: str) -> Iterator[float]:
+    rng = random.Random(len(words[0]))
+    longest = duration(folder, *words)
+    return (rng.uniform(0, longest) for _ in range(KILLS))
+
+
+def test_a_report_that_was_killed_is_made_whole_by_the_next(measured: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(measured, folder)
+    (campaign,) = (folder / "campaigns").iterdir()
+    before = invariants.Before.of(folder)
+    times = list(moments(folder, "report"))
+    whole = visible(campaign)
+    kills = 0
+    for at in times:
+        for made in ("report", "derived"):
+            shutil.rmtree(campaign / made, ignore_errors=True)
+        kills += killed_after(at, folder, "report")
+        found = visible(campaign)
+        assert found.items() <= whole.items(), "torn, or half under its final name"
+        done = invariants.rtlab(folder, "report") if at == times[-1] else None
+    assert kills > KILLS / 3
+    assert done is not None and visible(campaign) == whole
+    invariants.require(before, [done], [0], torn_down=True)
+    print(f"report: {kills} kills")
+
+
+def test_a_pack_that_was_killed_leaves_no_half_archive(measured: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(measured, folder)
+    before = invariants.Before.of(folder)
+    times = list(moments(folder, "pack", "--output", "x.zip"))
+    whole = (folder / "x.zip").read_bytes()
+    kills = 0
+    for at in times:
+        (folder / "x.zip").unlink(missing_ok=True)
+        kills += killed_after(at, folder, "pack", "--output", "x.zip")
+        if (folder / "x.zip").exists():
+            assert (folder / "x.zip").read_bytes() == whole
+        assert len([n for n in hidden(folder) if n.startswith(".x.zip.")]) <= 1, "what the one before left is gone"
+    (folder / "x.zip").unlink(missing_ok=True)
+    done = invariants.rtlab(folder, "pack", "--output", "x.zip")
+    assert kills > KILLS / 3 and (folder / "x.zip").read_bytes() == whole
+    assert hidden(folder) == [".rtlab"]
+    invariants.require(before, [done], [0])
+    print(f"pack: {kills} kills")
+
+
+def test_an_export_that_was_killed_leaves_the_old_file_or_the_new_one(measured: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(measured, folder)
+    before = invariants.Before.of(folder)
+    words = ("export", "bencher", "--output", "x.json")
+    times = list(moments(folder, *words))
+    whole = (folder / "x.json").read_bytes()
+    kills = 0
+    for at in times:
+        (folder / "x.json").write_text("old")
+        kills += killed_after(at, folder, *words)
+        assert (folder / "x.json").read_bytes() in (b"old", whole)
+    done = invariants.rtlab(folder, *words)
+    assert kills > KILLS / 3 and (folder / "x.json").read_bytes() == whole
+    invariants.require(before, [done], [0])
+    print(f"export: {kills} kills")
+
+
+def test_a_teardown_that_was_killed_is_finished_by_the_next(measured: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(measured, first)
+    # Its work is short beside the command's imports: begin where the testbed's files go.
+    longest = duration(first, "teardown", "--yes")
+    rng = random.Random(9)
+    kills = 0
+    for number in range(KILLS):
+        folder = tmp_path / str(number) / "work"
+        shutil.copytree(measured, folder)
+        before = invariants.Before.of(folder)
+        kills += killed_after(rng.uniform(0, longest), folder, "teardown", "--yes")
+        done = invariants.rtlab(folder, "teardown", "--yes")
+        if number % 10 == 0:
+            invariants.require(before, [done], [0], torn_down=True)
+        assert done.returncode == 0, done.stderr
+        assert not (folder / ".rtlab" / "testbed.json").exists() and not (folder / ".rtlab" / "simulated").exists()
+        assert invariants.digests(folder, "campaigns/**/*") == invariants.digests(measured, "campaigns/**/*")
+    assert kills > KILLS / 3
+    print(f"teardown: {kills} kills")

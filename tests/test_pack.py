@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rtlab import atomic, report, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import EngineAt, Outcome
-from rtlab.publish import pack
+from rtlab.publish import pack, payload
 from rtlab.publish.redaction import Redaction
 from rtlab.state import testbed_to_json as bed_to_json
 from rtlab.store import Campaign
@@ -222,7 +222,7 @@ def test_machines_that_the_user_named_get_pseudonyms(measured: Path, tmp_path: P
 def test_the_controllers_own_names_are_looked_for(measured: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "wolperdinger")
     monkeypatch.setenv("USER", "jdoe1977")
-    assert {"wolperdinger", "jdoe1977"} <= pack.names(Campaign(measured))
+    assert {"wolperdinger", "jdoe1977"} <= payload.names(Campaign(measured))
 
 
 # --------------------------------------------------------------------------- texts

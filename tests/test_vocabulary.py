@@ -17,8 +17,9 @@ import pytest
 from rtlab import report
 from rtlab.connection import archive
 from rtlab.errors import StoreError
-from rtlab.publish import pack
-from rtlab.publish.redaction import GENERIC, Redaction
+from rtlab.publish import pack, payload, vocabulary
+from rtlab.publish.redaction import Redaction
+from rtlab.publish.rule import GENERIC
 from rtlab.publish.vocabulary import KEYS, WORDS
 from rtlab.store import Campaign
 
@@ -68,6 +69,26 @@ def test_every_key_of_the_probe_is_known() -> None:
     assert sorted(k for k in said if re.fullmatch("[a-z][a-z0-9_]+", k) and k not in KEYS and k not in GENERIC) == []
 
 
+@pytest.mark.parametrize("folder", KEPT, ids=lambda p: p.name)
+def test_every_key_that_rtlab_writes_is_known(folder: Path) -> None:
+    """Campaign, testbed, plan, records, facts, estimates: what a new field, metric or setting adds comes by itself."""
+    files = [folder / "campaign.json", folder / "testbed.json", *folder.glob("facts/*/*.json")]
+    files += folder.glob("trials/*/record.json")
+    written = [json.loads(f.read_bytes()) for f in files]
+    written += [json.loads(line) for line in (folder / "plan.jsonl").read_text().splitlines()]
+    written.append(report.estimates(report.build(Campaign(folder))))
+    # Modules of a kernel, weaknesses of a processor and the like are data, not keys of rtlab's.
+    facts = [json.loads(f.read_bytes()) for f in folder.glob("facts/*/*.json")]
+    data = {word for one in facts for part in (one["cpu"].get("mitigations", {}), one["runtimes"]) for word in part}
+    said = {key for document in written for key in keys(document) if re.fullmatch("[a-z][a-z0-9_]+", key)}
+    assert sorted(said - KEYS - data - GENERIC) == []
+
+
+def test_what_is_declared_is_not_written_down_again() -> None:
+    by_hand = vocabulary._KERNEL | vocabulary._ENGINE | vocabulary._PSUTIL | vocabulary._PROBE
+    assert len(vocabulary.DECLARED) > 250 and by_hand.isdisjoint(vocabulary.DECLARED)
+
+
 def test_a_word_of_the_data_beside_a_real_name_does_not_save_the_name() -> None:
     redaction = Redaction(["page", "wolperdinger"])
     left = redaction.anything({"first_page_ns": 1, "wolperdinger_ns": 2, "note": "page of wolperdinger"})
@@ -80,7 +101,7 @@ def test_the_archive_of_whoever_packs_has_the_campaign_s_figures(
     user: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = ROOT / "data" / "emulated-debian-12"
-    monkeypatch.setattr(pack, "names", lambda _: {user})
+    monkeypatch.setattr(payload, "names", lambda _: {user})
     monkeypatch.setattr(report, "write", lambda *_: None)  # seconds of plots that say nothing here
     packed = pack.pack(Campaign(folder), tmp_path / "x.zip")
     assert packed.replaced.get("name", 0) == 0
@@ -89,9 +110,9 @@ def test_the_archive_of_whoever_packs_has_the_campaign_s_figures(
 def test_an_archive_with_other_figures_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a name that is part of the data and in no list would do it: here the key is taken off the list."""
     folder = ROOT / "data" / "emulated-debian-12"
-    monkeypatch.setattr(pack, "names", lambda _: {"page"})
-    monkeypatch.setattr("rtlab.publish.redaction.WORDS", frozenset())
-    monkeypatch.setattr("rtlab.publish.redaction.KEYS", frozenset())
+    monkeypatch.setattr(payload, "names", lambda _: {"page"})
+    monkeypatch.setattr("rtlab.publish.search.WORDS", frozenset())
+    monkeypatch.setattr("rtlab.publish.search.KEYS", frozenset())
     with pytest.raises(StoreError, match="figures would not be the campaign's") as caught:
         pack.pack(Campaign(folder), tmp_path / "x.zip")
     assert "first_page_s" in caught.value.message and caught.value.remedy

@@ -27,10 +27,10 @@ def command(
     """
     from rtlab import store
     from rtlab.errors import StoreError
-    from rtlab.publish import pack
+    from rtlab.publish import bag as bags
 
     found = store.find(place.campaigns_folder(), campaign or None)
-    changed = (*found.changed_files(), *pack.changed_in_bag(found.folder))
+    changed = (*found.changed_files(), *bags.changed_in_bag(found.folder))
     count = len(found.trial_folders())
     if as_json:
         documents.show("verify", {"campaign": str(found.folder), "trials": count, "changed": list(changed)})
@@ -42,5 +42,5 @@ def command(
             f"{found.folder.name}: {len(changed)} files are not what was stored:\n  " + "\n  ".join(changed[:20]),
             remedy="Get an unchanged copy of the campaign.",
         )
-    bag = " The bag's manifest agrees." if pack.bag_of(found.folder) else ""
+    bag = " The bag's manifest agrees." if bags.bag_of(found.folder) else ""
     console.say(f"{found.folder.name}: all raw files of {count} trials are unchanged.{bag}")

@@ -10,6 +10,7 @@ own. Paper's design: the same CPU times since boot, read once at a fixed uptime.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -100,6 +101,10 @@ class Cpu(Declared):
     order: int = 3
     settings: type[Settings] = Settings
     meters: Meters = _METERS
+    # Whole lines, of which nothing but numbers leave in `rtlab pack`.
+    prints: re.Pattern[str] = re.compile(
+        r"rtlab-begin|rtlab-[a-z]{1,20} \d{1,3}|\d{1,40}:(?: \d{1,40}){1,60}|[0-9a-f]{64}  -"
+    )
     metrics: tuple[Metric, ...] = (
         Metric(
             name="compute_cpu_s",

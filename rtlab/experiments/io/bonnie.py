@@ -7,6 +7,7 @@ quickly to tell a rate (under 500 ms); an empty field means that the test was no
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from rtlab.errors import ParseError
@@ -14,6 +15,11 @@ from rtlab.units import KIB, to_base
 
 # Format version -> (number of fields, index of putc).
 _LAYOUTS = {"1.96": (48, 7), "1.97": (48, 7), "1.98": (50, 9), "2.00": (50, 9)}
+# A whole line of them, of any format; the group is the machine's name (-m). Read by ``rtlab pack``: other lines stay.
+PRINTS = re.compile(
+    r"(?:1\.9[678]|2\.00),(?:\d\.\d\d[a-z]{0,2}|simulated),([^,]{0,255}),\d{1,4},\d{1,11}"
+    r"(?:,(?:\d{1,18}(?:\.\d{1,9})?(?:us|ms|s|[KMGTkmgt])?(?::\d{1,9}[KMGTkmgt]?)?|\++)?){43,45}"
+)
 _SUFFIXES = {"": 1, "K": KIB, "M": KIB**2, "G": KIB**3, "T": KIB**4}
 
 

@@ -7,6 +7,7 @@ design the per-character tests are left out (`-f`): Table II does not have them,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,6 +71,7 @@ class Io(Declared):
     order: int = 9
     place: PlaceInBoot = "last"  # it fills the caches
     settings: type[Settings] = Settings
+    prints: re.Pattern[str] = bonnie.PRINTS
     metrics: tuple[Metric, ...] = (
         Metric(
             name="put_block_bytes_per_s",

@@ -11,6 +11,7 @@ over one kept connection: a whole request and response, on the machine's one clo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,6 +50,8 @@ class Network(Declared):
     summary: str = "System-wide network counters around one page; request time and transfer rate to a native peer."
     order: int = 4
     settings: type[Settings] = Settings
+    # What curl is told to write: status and bytes, and of the first line what is left of it.
+    prints: re.Pattern[str] = re.compile(r"(?:\d{0,3} )?\d{1,20}")
     metrics: tuple[Metric, ...] = (
         Metric(
             name="request_s",
