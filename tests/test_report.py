@@ -414,7 +414,7 @@ def test_the_command_prints_every_format_and_writes_the_page(
     assert shown["markdown"] == (campaign.folder / "report" / "tables.md").read_text()
     assert shown["csv"] == (campaign.folder / "report" / "tables.csv").read_text()
     assert json.loads(shown["json"])["tables"][0]["number"] == "I"
-    assert json.loads(shown["json"])["schema"] == 2
+    assert json.loads(shown["json"])["schema"] == {"name": "report", "version": 2}
     lines = shown["terminal"].splitlines()
     assert lines[:2] == ["gVisor against runC", "! Simulated values: no figure means anything."]
     assert len(lines) < 40

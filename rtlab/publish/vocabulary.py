@@ -40,18 +40,23 @@ _PSUTIL = frozenset(
 )
 # Roles of images; the probe's answers and the files of a report, where they are no dataclass.
 _PROBE = frozenset(
-    "httpd tools after at_uptime_s available_fall_bytes before begin binary binary_is_script binary_name binary_sha256 "  # noqa: SIM905
-    "blocking bytes calls_ns campaign cgroup_bytes cgroup_s clean cli command comparisons context cpu_s "
-    "cpu_times_s cpuacct cpus_inside created_ns default density digest elapsed_ns end entry evidence fetches "
-    "finished_at first_page_ns full gaps_ns inside_boot_id inside_cpu_limit inside_cpus inside_memory_bytes "
-    "inside_memory_limit_bytes inside_version inspect_ns installed_sha256 interfaces kvm_held_by label labels "
-    "latency leaks load_after load_before machine_boot_id machine_kernel machine_read_bytes "
-    "machine_written_bytes meaning measured median_ns meminfo_bytes memory_bytes "
-    "memory_used_by_the_paper_bytes mirror missing never new_kernel_messages null objections ok options "
-    "outside page parts platform processes prove psi_missing psi_some_s pss_bytes read_bytes ready remove_ns "
-    "removed returned_ns root running runtime_root runtime_sha256 sandbox sandbox_sha256 shim shim_sha256 "
-    "socket started_ns state_files state_is_runcs steal_s steps stop_ns summaries temperature_c timeline "
-    "timeout_s tool total_s total_us transfer uplinks verb vmm_holds_kvm wanted_sha256 work written_bytes".split()
+    "after at_uptime_s available_fall_bytes before begin binary binary_is_script binary_name "  # noqa: SIM905
+    "binary_sha256 blocking bytes calls_ns campaign cgroup_bytes cgroup_parent cgroup_s clean cmd cni "
+    "command comparisons config container_id context cpu_s cpu_times_s cpuacct cpus_inside created_ns "
+    "default density digest docker_cli elapsed_ns end engine_socket entry evidence execs_ns fetches "
+    "filter finished_at first_ns first_page_ns full gaps_ns hostname hosts httpd image info "
+    "inside_boot_id inside_cpu_limit inside_cpus inside_memory_bytes inside_memory_limit_bytes "
+    "inside_version inspect_ns installed_sha256 int interfaces kvm_held_by label_selector labels latency "
+    "leaks load_after load_before log_directory log_path machine_boot_id machine_kernel "
+    "machine_read_bytes machine_written_bytes meaning measured median_ns meminfo_bytes memory_bytes "
+    "memory_used_by_the_paper_bytes metadata mirror missing namespace namespace_options never "
+    "new_kernel_messages null null_ns objections ok options outside page parts pid platform "
+    "pod_sandbox_id processes prove psi_missing psi_some_s pss_bytes read_bytes ready remove_ns removed "
+    "resources returned_ns root running runtime_handler runtime_root runtime_sha256 sandbox "
+    "sandbox_config sandbox_sha256 seccomp security_context shim_sha256 started_ns state_files "
+    "state_is_runcs stdin steal_s steps stop_ns string summaries temperature_c timeline timeout timeout_s "
+    "tool tools total_s total_us transfer uid uplinks verb verbose vmm_holds_kvm wanted_sha256 work "
+    "written_bytes".split()
 )
 
 
