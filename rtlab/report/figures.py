@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rtlab import plugins
-from rtlab.model import Curves, Metric, Observation
+from rtlab.model import Curves, Estimate, Metric, Observation
 from rtlab.report import paper, plots
 from rtlab.report.answer import Cell, Line
 from rtlab.report.model import Report
@@ -352,7 +352,7 @@ def _hosts(report: Report, hosts: Hosts) -> Figure:
     of = [(h.name, str(h.arm_blocks), str(h.baseline_blocks), h.ratio) for h in hosts.hosts]
     of += [("mean over hosts", _DASH, _DASH, hosts.mean), ("another host (prediction)", _DASH, _DASH, hosts.new)]
     title = f"{report.experiments[hosts.experiment].title}: ratio of {arm} to {baseline} on each host"
-    told = "; ".join(f"{name} {_number(e.point)} ({_span(e.low, e.high)})" for name, _, _, e in of[:20])
+    told = "; ".join(f"{name} {_number(e.point)} ({_within(e)})" for name, _, _, e in of[:20])
     return Figure(
         name=f"hosts-{hosts.experiment}-{hosts.arm.replace(':', '.')}",
         title=title,
@@ -366,6 +366,10 @@ def _hosts(report: Report, hosts: Hosts) -> Figure:
         f"margin. Below the hosts their mean (REML, Hartung and Knapp), then the 95 % prediction interval: where the "
         "ratio of another host like these lies. It says more about a reader's own machine than the mean does.",
         heads=("host", f"blocks with {arm}", f"blocks with {baseline}", "ratio", "95 % interval"),
-        rows=tuple((name, first, second, _number(e.point), _span(e.low, e.high)) for name, first, second, e in of),
+        rows=tuple((name, first, second, _number(e.point), _within(e)) for name, first, second, e in of),
         in_csv=False,
     )
+
+
+def _within(e: Estimate) -> str:
+    return _DASH if e.low is None or e.high is None else f"{_number(e.low)} to {_number(e.high)}"

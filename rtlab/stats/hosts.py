@@ -85,15 +85,17 @@ class Hosts:
         """In plain words."""
         assert self.mean.low is not None and self.mean.high is not None
         assert self.new.low is not None and self.new.high is not None
-        spread = 100 * math.expm1(self.between)
+        apart = f"from host to host it differs by {100 * math.expm1(self.between):.2g} % (SD)"
+        if self.between < 1e-6:
+            apart = "from host to host it differs by no more than the blocks' own scatter explains"
         without = f" Without {', '.join(self.left_out)}, whose own ratio these blocks do not tell." * bool(
             self.left_out
         )
         return (
             f"Hosts, {self.experiment}, {arm} against {baseline}: over {len(self.hosts)} hosts the mean ratio is "
-            f"{self.mean.point:.3g} ({self.mean.low:.3g} to {self.mean.high:.3g}); from host to host it differs by "
-            f"{spread:.2g} % (SD); on another host like these it lies between {self.new.low:.3g} and "
-            f"{self.new.high:.3g} (95 % prediction interval).{without}"
+            f"{self.mean.point:.3g} ({self.mean.low:.3g} to {self.mean.high:.3g}); {apart}; on another "
+            f"host like these it lies between {self.new.low:.3g} and {self.new.high:.3g} (95 % prediction "
+            f"interval).{without}"
         )
 
 
