@@ -42,9 +42,11 @@ def providers(incomplete: str) -> list[str]:
 
 def backends(incomplete: str) -> list[str]:
     """Vagrant's two kinds of machine."""
-    from rtlab.config import BACKENDS
+    from typing import get_args
 
-    return _fitting(BACKENDS, incomplete)
+    from rtlab.artifacts.box.packing import Backend
+
+    return _fitting(get_args(Backend), incomplete)
 
 
 def profiles(incomplete: str) -> list[str]:
@@ -100,9 +102,7 @@ def of_setting(section: str, key: str, choices: tuple[str, ...]) -> Completion |
 
 
 def _providers() -> tuple[str, ...]:
-    from rtlab.config import BACKENDS
-
-    return tuple(dict.fromkeys(("auto", *_plugins("providers"), *BACKENDS)))
+    return tuple(dict.fromkeys(("auto", *_plugins("providers"), *backends(""))))
 
 
 def _profiles() -> tuple[str, ...]:
