@@ -12,6 +12,9 @@ from rtlab.cli import completion, console, documents, place
 if TYPE_CHECKING:
     from rtlab.report.compare import ComparedCampaigns
 
+# So many columns take both campaigns' ratios with their intervals.
+WHOLE_TABLE = 112
+
 
 def command(
     first: Annotated[
@@ -63,15 +66,16 @@ def _terminal(found: ComparedCampaigns, everything: bool) -> None:
     console.print_line(found.result)
     if found.meaningless:
         console.print_line(found.where)
-    console.print_table(
-        "",
-        ("experiment", "runtime", f"before, to {found.baseline}", "after", "change", "verdict"),
-        [
-            (one.experiment, one.arm, one.before, one.after, one.change, f"{one.sign} {one.verdict}")
-            for one in found.lines()
-        ],
+    narrow = console.out.is_terminal and console.out.width < WHOLE_TABLE
+    rows = []
+    for one in found.lines():
+        # The change keeps its interval: the verdict is about it.
+        both = [shown.partition(" (")[0] if narrow else shown for shown in (one.before, one.after)]
+        rows.append((one.experiment, one.arm, *both, one.change, f"{one.sign} {one.verdict}"))
+    console.print_table("", ("experiment", "runtime", "before", "after", "change", "verdict"), rows)
+    console.print_line(
+        f"Ratios to {found.baseline}; 95 % intervals in brackets. The verdicts are decided together (Holm)."
     )
-    console.print_line("Ratios with their 95 % intervals. The verdicts are decided together (Holm).")
     if found.exploratory:
         console.print_line(f"{len(found.exploratory)} further metrics, exploratory: --json lists them.")
     console.print_line()

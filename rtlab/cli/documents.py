@@ -40,7 +40,10 @@ _printed: list[str] = []
 def show(schema: str, content: Mapping[str, Any]) -> None:
     """Print one document, which says what it is."""
     document = {**content, "schema": {"name": schema, "version": VERSIONS[schema]}}
-    sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    # Where standard output takes no UTF-8, other characters are escaped: the document stays one.
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not is_utf8)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
     _printed.append(schema)
 
