@@ -236,6 +236,18 @@ def test_who_may_lower_an_oom_score(status: str, may: bool) -> None:
     assert may_lower_oom_score(status) is may
 
 
+def test_results_of_cni_are_found_by_the_testbeds_namespaces(private: Engine, tmp_path: Path) -> None:
+    """The loopback's are named by the pod alone; another testbed's stay."""
+    results = tmp_path / "results"
+    assert private.kept_by_cni(results) == ()
+    results.mkdir()
+    mine, other = results / "cni-loopback-abc-lo", results / "rtlab-11111111-abc-eth0"
+    mine.write_text(json.dumps({"containerId": "abc", "netns": f"{private.folder}/cri/state/netns/cni-1"}))
+    other.write_text(json.dumps({"containerId": "abc", "netns": "/run/rtlab-11111111/cri/state/netns/cni-1"}))
+    (results / "linked").symlink_to(mine)
+    assert private.kept_by_cni(results) == (mine,)
+
+
 # --------------------------------------------------------------------------- the client against a false containerd
 
 

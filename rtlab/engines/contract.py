@@ -6,7 +6,7 @@ names its engine where that is not the machine's first: ``runc@containerd``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -74,9 +74,12 @@ class Engine(Protocol):
     def refusal(self, parameters: Mapping[str, Json]) -> str:
         """Why an experiment with these parameters cannot be carried out by this engine; empty when it can."""
 
-    def beside(self, place: Place, programs: Mapping[Runtime, str], images: tuple[Path, ...]) -> Started:
+    def beside(self, place: Place, programs: Sequence[tuple[Runtime, str]], images: tuple[Path, ...]) -> Started:
         """Start it on this machine beside the testbed's first engine, with these runtimes and images; again at once
         where it answers already.
+
+        Args:
+            programs: Each runtime with the path of its program.
 
         Raises:
             HostUnfit, CommandFailed: it cannot run here; with the remedy or the end of its log.

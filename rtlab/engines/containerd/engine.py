@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ class Containerd:
             return "it is measured by the engine's command line alone, and containerd's CRI has none"
         return ""
 
-    def beside(self, place: Place, programs: Mapping[Runtime, str], images: tuple[Path, ...]) -> Started:
+    def beside(self, place: Place, programs: Sequence[tuple[Runtime, str]], images: tuple[Path, ...]) -> Started:
         require(place.programs)
         engine = private.Engine(place.testbed_id)
         wired: dict[str, Any] = {}
@@ -48,7 +48,7 @@ class Containerd:
         refused: dict[str, str] = {}
         for folder in (engine.folder, engine.place):
             atomic.make_folder(folder, 0o700)
-        for runtime, program in programs.items():
+        for runtime, program in programs:
             if runtime.shim == GVISOR_SHIM:
                 wired[runtime.docker_name] = handler = engine.runsc(place.programs, program)
                 if "path" in handler:

@@ -8,6 +8,7 @@ What every private engine has stands in ``rtlab.engines.private``. This one's fi
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import re
@@ -154,9 +155,14 @@ class Engine(Private):
         except OSError:
             return ""
 
-    def kept_by_cni(self) -> tuple[Path, ...]:
-        """Results of CNI that pods of this testbed left, because they were killed."""
-        return tuple(sorted(CNI_RESULTS.glob(f"{self.name}-*")))
+    def kept_by_cni(self, results: Path = CNI_RESULTS) -> tuple[Path, ...]:
+        """Results of CNI that pods of this testbed left, because they were killed: they name its network namespaces."""
+        found = []
+        for file in sorted(results.iterdir()) if results.is_dir() else ():
+            with contextlib.suppress(OSError):
+                if not file.is_symlink() and f'"{self.folder}/' in file.read_text(errors="replace"):
+                    found.append(file)
+        return tuple(found)
 
     def start(self, data: Path, folder: Path, handlers: Mapping[str, Mapping[str, Any]], logs: Path) -> None:
         """Start containerd in the testbed's namespace; it outlives this process.

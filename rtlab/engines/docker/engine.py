@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Docker:
         """It carries out every experiment."""
         return ""
 
-    def beside(self, place: Place, programs: Mapping[Runtime, str], images: tuple[Path, ...]) -> Started:
+    def beside(self, place: Place, programs: Sequence[tuple[Runtime, str]], images: tuple[Path, ...]) -> Started:
         raise UsageError("Docker is the first engine of every machine, never one beside another.")
 
     def answers(self, testbed_id: str) -> bool:

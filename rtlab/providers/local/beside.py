@@ -20,7 +20,7 @@ from rtlab.connection import client as probe_client
 from rtlab.connection.shell import LocalShell
 from rtlab.engines.contract import Place
 from rtlab.errors import HostUnfit, RtlabError
-from rtlab.model import EngineAt, Event, Machine, Notify
+from rtlab.model import EngineAt, Event, Machine, Notify, Runtime
 from rtlab.providers.local.programs import Brought
 from rtlab.state import StateFolder
 
@@ -127,11 +127,12 @@ def _tried(
     notify: Notify,
 ) -> Beside:
     """Start one engine, and prove each runtime under it by a container."""
-    programs, unavailable = {}, {}
+    programs: list[tuple[Runtime, str]] = []
+    unavailable: dict[str, str] = {}
     for runtime in map(plugins.runtime, runtimes):
         program = brought.find(runtime.name, runtime.docker_name)
         if program:
-            programs[runtime] = program
+            programs.append((runtime, program))
         else:
             why = brought.lacking.get(runtime.name) or f"{runtime.docker_name} is not here"
             unavailable[plugins.arm_name(runtime.name, name)] = why
@@ -142,7 +143,7 @@ def _tried(
     references: dict[str, str] = {role: one.reference for role, one in made.items()}
     shell = LocalShell()
     probe_client.install(shell, with_it)
-    for runtime in programs:
+    for runtime, _ in programs:
         arm = plugins.arm_name(runtime.name, name)
         if arm in unavailable:
             continue

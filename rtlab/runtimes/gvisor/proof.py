@@ -47,6 +47,11 @@ def belonging(path: str, search: Optional[str]) -> Document:
 def facts(path: str, entry: Document) -> Document:
     if "runsc" not in os.path.basename(path):
         return {}
+    if os.path.basename(path).startswith("containerd-shim-runsc"):
+        # The shim itself tells no version.
+        called = os.path.join(os.path.dirname(path), "runsc")
+        version = (said_by([called, "--version"]) or "").split("\n")[0].strip()[:200] or None
+        return dict(gvisor_settings(called, []), version=version)
     return gvisor_settings(path, entry.get("runtimeArgs") or [])
 
 
