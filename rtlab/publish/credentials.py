@@ -53,7 +53,9 @@ RULES = (
     Rule(
         kind="secret",
         pattern=re.compile(
-            rf"(?m)((?<![\w-])[\w-]{{0,60}}(?:{_PASSWORD})[\"']?: {{0,9}})(?:{_QUOTED}|[^\s\"'][^\n]*)", re.I
+            rf"(?m)((?<![\w-])[\w-]{{0,60}}(?:{_PASSWORD})[\"']?(?: for [\w@.-]{{1,80}})?: {{0,9}})"
+            rf"(?:{_QUOTED}|[^\s\"'][^\n]*)",
+            re.I,
         ),
         new=after_first_group("secret"),
     ),
@@ -78,7 +80,8 @@ RULES = (
     Rule(
         kind="secret",
         pattern=re.compile(
-            r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA|AGPA|AROA|AIDA)[0-9A-Z]{12,20}|gh[pousr]_[A-Za-z0-9]{10,255}"
+            r"\b(?:hooks\.slack\.com|discord(?:app)?\.com/api/webhooks)/[^\s\"']{1,300}"
+            r"|(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|ABIA|ACCA|AGPA|AROA|AIDA)[0-9A-Z]{12,20}|gh[pousr]_[A-Za-z0-9]{10,255}"
             r"|github_pat_\w{10,255}|gl(?:pat|dt|rt|cbt|ptt|soat|ft|imt|agent)-[\w.-]{10,255}|xox[a-z]-[\w-]{8,255}"
             r"|xapp-[\w-]{8,255}|AIza[\w-]{20,60}|ya29\.[\w.-]{8,500}|1//0[\w-]{20,200}|GOCSPX-[\w-]{10,60}"
             r"|[srp]k_(?:live|test)_\w{10,255}|whsec_\w{10,255}|sk-[\w-]{16,255}|npm_[A-Za-z0-9]{20,60}|pypi-[\w-]{16,500}"
@@ -104,7 +107,7 @@ def _unlike_words(match: re.Match[str], _: Known) -> str:
     runs = len(re.findall(r"[0-9]+|[A-Z]+|[a-z]+", word))
     count = Counter(word)
     bits = -sum(n / len(word) * math.log2(n / len(word)) for n in count.values())
-    random = min(digits, upper, lower) >= 2 and bits > _LEAST_BITS and runs >= len(word) / 4
+    random = digits >= 1 and min(upper, lower) >= 2 and bits > _LEAST_BITS and runs >= len(word) / 4
     return "[secret]" if random else word
 
 

@@ -104,20 +104,28 @@ _SCOPED = re.compile(r"(?<![\w./-])(?:github\.com|docker\.io|ghcr\.io|quay\.io)/
 
 # A name of one label is known by what stands around it: resolvers, dialers, curl, registries, file servers.
 _LABEL = r"[^\W_][\w-]{0,62}"
+_BEGIN = r"(?<![^\s\"'\[(])"
 _BEFORE = (
-    r"\blookup |\bresolve (?:the )?host(?:name)?:? |\bresolving |\bconnect to (?:host )?(?=[\w-]{1,63} port \d)"
-    r"|\bdial (?:tcp|udp)[46]? (?=[\w-]{1,63}:\d)|\bgetaddrinfo (?:for )?|\bUnknown host:? |\bping:? "
-    r"|\bssh: (?!connect|could)|\b(?:host|node|server)_?(?:name)?[\"']? ?[:=] ?[\"']?"
-    r"|\bhostname |\bfrom host |\bon host |\bproxy |\bmirror "
+    r"\blookup |\bresolve host address ['\"]?|\bresolve (?:the )?host(?:name)?:? |\bresolving |\bgetaddrinfo (?:for )?"
+    r"|\bconnect(?:ed)? to (?:host |server )?(?=[\w-]{1,63} (?:port \d|\())|\bconnect to server |\broute to host "
+    r"|\bTrying (?=[\w-]{1,63}\.\.\.)|\bHost (?=[\w-]{1,63}:\d)|\bnode (?=[\w-]{1,63} is )|\brsync: (?=[\w-]{1,63}: )"
+    r"|\bdial (?:tcp|udp)[46]? (?=[\w-]{1,63}:\d)|\bUnknown host:? |\bping:? |\bssh: (?!connect|could)"
+    r"|\b(?:host|node|server)_?(?:name)?[\"']? ?[:=] ?[\"']?|\bhostname |\bfrom host |\bon host |\bproxy |\bmirror "
+    rf"|{_BEGIN}Linux (?=[\w-]{{1,63}} \d)|{_BEGIN}[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d "
+    r"(?=[\w-]{1,63} [\w./-]{1,40}(?:\[\d{1,9}\])?:)"
     r"|(?<![\w:\\/])\\\\\\\\|(?<![\w:\\])\\\\(?=[\w-]{1,63}\\)|(?<![\w:/])//(?=[\w-]{1,63}/[\w.$-])"
 )
-_SINGLE = re.compile(rf"({_BEFORE})({_LABEL})(?![\w./-]*\.[a-z])", re.I)
+_SINGLE = re.compile(rf"({_BEFORE})({_LABEL})(?![\w./-]*\.[a-z])", re.I | re.M)
 _SINGLE_BEFORE = re.compile(
-    rf"(?<![\w./:@-])({_LABEL})(?=:\d{{2,5}}/[a-z]|:/[\w-]{{1,60}}/|(?:: | )(?:Temporary failure in name resolution|"
-    r"Name or service not known|No address associated with hostname|nodename nor servname))",
+    rf"(?<![\w./:@-])({_LABEL})(?=:\d{{2,5}}/[a-z]|:(?:22|25|53|80|389|443|\d{{4,5}})(?![\w.])|:/[\w-]{{1,60}}/|"
+    r" login: |(?:: | )(?:Temporary failure in name resolution|Name or service not known|"
+    r"No address associated with hostname|nodename nor servname))",
     re.I,
 )
-_NOT_A_HOST = frozenset("a the in of to on is for not with failed error timeout name type namespace lookup".split())  # noqa: SIM905
+_NOT_A_HOST = frozenset(
+    "a the in of to on is for not with failed error timeout name type namespace lookup version pid port "  # noqa: SIM905
+    "line cpu code uid gid id size count level server tcp udp".split()
+)
 
 
 def is_public(host: str) -> bool:

@@ -7,8 +7,8 @@ import re
 from rtlab.publish.rule import Known, Rule
 
 _WORD = (
-    r"(?:product[_-]?|system[_-]?|part|fs)?uuid|machine[_ -]?id|serial(?:[_ -]?(?:number|no))?|s/n|wwn|wwid|nguid|"
-    r"eui64|instance[_ -]?id|asset[_ -]?tag|subscription[_ -]?id|tenant[_ -]?id|account[_ -]?id|project[_ -]?id|"
+    r"(?:product[_-]?|system[_-]?|part|fs)?uuid|machine[_ -]?id|serial(?:[_ -]?(?:number|no|short))?|s/n|wwn|wwid|"
+    r"nguid|eui64|instance[_ -]?id|asset[_ -]?tag|subscription[_ -]?id|tenant[_ -]?id|account[_ -]?id|project[_ -]?id|"
     r"vm[_ -]?id|host[_ -]?id|device[_ -]?id|volume[_ -]?id|invocation[_ -]?id|imei|iccid|nqn|iqn"
 )
 # A key of a document under which whatever stands is such a name; boot ids are told apart before.
@@ -46,7 +46,8 @@ RULES = (
     Rule(
         kind="identity",
         pattern=re.compile(
-            rf"((?<![a-z])(?:{_WORD})[\"']?(?:\s{{0,9}}[=:]\s{{0,9}}|\s)[\"']?)((?=[^\s\d]{{0,60}}[\d\[])[^\s,;\"'\]]+)",
+            rf"((?<![a-z])(?:{_WORD})[\"']?(?:\s{{0,9}}[=:]\s{{0,9}}|\s)[\"']?)((?=[^\s\d]{{0,60}}[\d\[])"
+            rf"[^\s,;\"'\]]+(?:[ -][0-9a-f]{{2}}\b){{0,16}})",
             re.I,
         ),
         new=_named,
@@ -54,7 +55,7 @@ RULES = (
     Rule(
         kind="identity",
         pattern=re.compile(
-            r"\barn:aws[\w-]{0,10}:[^\s\"',;]{1,300}"
+            r"(?<=\baccount )\d{12}\b|\barn:aws[\w-]{0,10}:[^\s\"',;]{1,300}"
             r"|(?<![\w-])(?:i|vol|eni|ami|vpc|subnet|sg|snap|rtb|igw|nat|eipalloc|lt|fs)-(?:[0-9a-f]{17}|[0-9a-f]{8})(?![\w-])"
             r"|\bocid1\.[^\s\"',;]{1,300}|/subscriptions/[^\s\"',;]{1,300}|\bprojects/[a-z][\w-]{3,60}[^\s\"',;]{0,200}"
             r"|(?<![\w.])(?:(?:naa\.|eui\.|nvme\.|wwn-0x|wwn-)[0-9a-f]{16,40}|0x[56][0-9a-f]{15})(?!\w)"

@@ -14,8 +14,9 @@ ACCOUNT_KEY = re.compile(
 # A name may have a blank in it where another folder follows, in quotes up to their end, where each of its parts begins
 # with a capital letter, and where nothing but one more word stands on the line.
 _HOME = re.compile(
-    r"(/(?:home|Users|export/home|var/home|run/media|media|var/mail|var/spool/mail|var/spool/cron/crontabs|"
-    r"Documents and Settings)/|\b[a-z]:[\\/]{1,4}(?:Users|Documents and Settings)[\\/]{1,4}|(?<!\\)\\{1,4}Users\\{1,4})"
+    r"(/(?:homes?|Users|export/home|var/home|run/media|media|var/mail|var/spool/mail|var/spool/cron/crontabs|"
+    r"Documents and Settings)/|\b[a-z]:[\\/]{1,16}(?:Users|Documents and Settings)[\\/]{1,16}|"
+    r"(?<!\\)\\{1,16}(?:Users|home)\\{1,16})"
     r"(?:(?<=['\"])[^'\"\n]{1,64}|(?:\\ |[^/\\\n\"':<>|]){1,64}(?=[/\\])"
     r"|[^/\\\s\"':<>|]{1,255}"
     r"(?:(?-i: [A-Z][\w.'-]{0,40}){1,4}|(?: [\w.-]{1,40}){0,3}(?=['\"])| [\w.-]{1,40}(?=\s*$))?)",
@@ -38,7 +39,7 @@ RULES = (
     # Jane Doe <jane@example.org>: the name goes with the address.
     Rule(
         kind="account",
-        pattern=re.compile(r"(?:(?<![\w.-])[A-Z][\w.'-]{0,40} ){1,4}<[^\s<>]{1,80}(?:@|%40)[^\s<>]{1,200}>"),
+        pattern=re.compile(r"(?:(?<![\w.-])[\"]?[A-Z][\w.'-]{0,40}[\"]? ){1,4}<[^\s<>]{1,80}(?:@|%40)[^\s<>]{1,200}>"),
     ),
     Rule(
         kind="account",
@@ -64,10 +65,19 @@ RULES = (
         ),
         new=_account,
     ),
+    # ls -l: owner and group.
     Rule(
         kind="account",
         pattern=re.compile(
-            rf"(\b(?:for (?:invalid )?user |(?:by|as) user |opened for user |opened for |su: |sudo: )\s{{0,6}})"
+            rf"((?<![^\s\"'\[(])[dlbcps-][rwxsStT-]{{9}}[.+@]? {{1,9}}\d{{1,9}} {{1,9}})({_NAME} {{1,9}}{_NAME})", re.I
+        ),
+        new=lambda match, _: match[0] if match[2].split() == ["root", "root"] else f"{match[1]}[account] [account]",
+    ),
+    Rule(kind="account", pattern=re.compile(rf"(\bchown )({_NAME}:{_NAME})", re.I), new=_account),
+    Rule(
+        kind="account",
+        pattern=re.compile(
+            rf"(\b(?:for (?:invalid )?user |(?:by|as) user |opened for user |opened for |su: |sudo: |su - )\s{{0,6}})"
             rf"({_NAME})"
             rf"|(\blogin (?!failed|as\b|denied))({_NAME})(?= password)",
             re.I,
