@@ -53,7 +53,7 @@ def traces(testbed_id: str) -> list[str]:
 def testbed_of(folder: Path) -> str:
     """The id that `up` drew, from whatever it wrote first."""
     drawn = re.compile(r"\brtlab-([0-9a-f]{8})\b|\"(?:id|testbed)\": \"([0-9a-f]{8})\"")
-    files = [f for f in sorted((folder / ".rtlab").rglob("*")) if f.is_file() and f.stat().st_size < 1 << 20]
+    files = [f for f in sorted((folder / ".rtlab").glob("*.json*")) if f.is_file() and f.stat().st_size < 1 << 20]
     found = [m for m in (drawn.search(f.read_text("utf-8", "replace")) for f in files) if m]
     return found[0][1] or found[0][2] if found else ""
 
