@@ -113,6 +113,13 @@ def test_what_an_engine_cannot_carry_is_refused_by_name_before_anything_runs() -
         campaign_spec(only_by_command, BED, {})
     assert "Container boot cannot be measured in the arm runc@containerd" in caught.value.message
     assert "Leave boot out of --experiments" in caught.value.remedy
+    limited = replace(Config(), campaign=replace(settings, experiments=("cpu",)))
+    with pytest.raises(
+        UsageError, match="CPU cannot be measured in the arm gvisor@containerd: limit_cpus and limit_mem"
+    ):
+        campaign_spec(limited, BED, {})
+    free = replace(limited, parameters={"cpu": {"limit_cpus": 0.0, "limit_memory_mb": 0}})
+    assert campaign_spec(free, BED, {}).experiments == ("cpu",)
     on_docker = replace(only_by_command, campaign=replace(settings, engines=("docker",)))
     assert campaign_spec(on_docker, BED, {}).runtimes == ("runc", "gvisor")
 

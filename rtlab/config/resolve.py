@@ -134,9 +134,10 @@ def _refuse_what_no_engine_can(
 ) -> None:
     """UsageError for an experiment that an arm's engine cannot carry out, before anything runs."""
     for arm in runtimes:
-        engine = plugins.engine(plugins.runtime(arm).engine or plugins.names("engines")[0])
+        runtime = plugins.runtime(arm)
+        engine = plugins.engine(runtime.engine or plugins.names("engines")[0])
         for experiment, of in parameters.items():
-            if why := engine.refusal(of):
+            if why := engine.refusal(runtime, of):
                 raise UsageError(
                     f"{names[experiment]} cannot be measured in the arm {arm}: {why}.",
                     remedy=f"Leave {experiment} out of --experiments, or {engine.name} out of --engines.",

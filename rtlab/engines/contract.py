@@ -71,7 +71,7 @@ class Engine(Protocol):
     builds: tuple[str, ...]
     shared: tuple[str, ...]
 
-    def refusal(self, parameters: Mapping[str, Json]) -> str:
+    def refusal(self, runtime: Runtime, parameters: Mapping[str, Json]) -> str:
         """Why an experiment with these parameters cannot be carried out by this engine; empty when it can."""
 
     def beside(self, place: Place, programs: Sequence[tuple[Runtime, str]], images: tuple[Path, ...]) -> Started:

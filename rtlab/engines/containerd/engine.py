@@ -34,8 +34,13 @@ class Containerd:
     builds: tuple[str, ...] = ("containerd", "cni")
     shared: tuple[str, ...] = (str(private.CNI_RESULTS), str(private.CNI_RESULTS.parent))
 
-    def refusal(self, parameters: Mapping[str, Json]) -> str:
-        """Nobody starts a pod by a command line, so what is measured by one only cannot be measured here."""
+    def refusal(self, runtime: Runtime, parameters: Mapping[str, Json]) -> str:
+        """Nobody starts a pod by a command line, so what is measured by one only cannot be measured here. A sandbox with
+        a kernel of its own is the pod's: a container's limits do not bound it, and its kernel shows the whole machine.
+        """
+        limits = [key for key in ("limit_cpus", "limit_memory_mb") if parameters.get(key)]
+        if limits and runtime.own_kernel:
+            return f"{' and '.join(limits)} would not bound its sandbox, which belongs to the pod (set 0: no limit)"
         if parameters.get("cli_starts") and not parameters.get("starts", 1):
             return "it is measured by the engine's command line alone, and containerd's CRI has none"
         return ""

@@ -23,7 +23,7 @@ class Docker:
     builds: tuple[str, ...] = ("moby", "docker-cli", "containerd")
     shared: tuple[str, ...] = private.SHARED_FOLDERS
 
-    def refusal(self, parameters: Mapping[str, Json]) -> str:
+    def refusal(self, runtime: Runtime, parameters: Mapping[str, Json]) -> str:
         """It carries out every experiment."""
         return ""
 
