@@ -35,8 +35,10 @@ class Containerd:
     shared: tuple[str, ...] = (str(private.CNI_RESULTS), str(private.CNI_RESULTS.parent))
 
     def refusal(self, runtime: Runtime, parameters: Mapping[str, Json]) -> str:
-        """Nobody starts a pod by a command line, so what is measured by one only cannot be measured here. A sandbox with
-        a kernel of its own is the pod's: a container's limits do not bound it, and its kernel shows the whole machine.
+        """Nobody starts a pod by a command line, so what is measured by one only cannot be measured here.
+
+        A sandbox with a kernel of its own is the pod's: a container's limits do not bound it, and its kernel shows the
+        whole machine.
         """
         limits = [key for key in ("limit_cpus", "limit_memory_mb") if parameters.get(key)]
         if limits and runtime.own_kernel:
