@@ -16,18 +16,20 @@ PACKAGE = Path(rtlab.__file__).parent
 
 # What each room may import besides itself. A room is a folder or a module of rtlab/; one that is not here fails.
 WORDS = {"errors", "units", "text", "model"}
-BASE = WORDS | {"atomic", "content", "state", "plugins"}
+BASE = WORDS | {"atomic", "content", "files", "state", "plugins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "text": set(),
     "model": {"errors", "units", "text"},
-    "atomic": {"errors"},
-    "scratch": WORDS | {"atomic"},
+    "files": {"errors"},
+    "ownership": set(),
+    "atomic": {"errors", "files", "ownership"},
+    "scratch": WORDS | {"atomic", "ownership"},
     "arrival": WORDS,
     "content": WORDS,
     "plugins": WORDS,
-    "state": WORDS | {"atomic"},
+    "state": WORDS | {"arrival", "atomic", "files", "ownership"},
     "config": BASE,
     "stats": {"model", "units"},
     "probe": set(),
@@ -40,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "host": BASE | {"config", "connection", "artifacts", "engines", "probe"},
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},
     "testbed": BASE | {"config", "connection", "artifacts", "engines", "host", "providers"},
-    "store": WORDS | {"arrival", "atomic", "scratch", "state"},
+    "store": WORDS | {"arrival", "atomic", "files", "ownership", "scratch", "state"},
     "report": BASE | {"stats", "store"},
     "campaign": BASE | {"config", "connection", "experiments", "providers", "testbed", "stats", "store", "report"},
     "publish": BASE | {"scratch", "store", "report"},
@@ -72,7 +74,7 @@ HOMES = {
     "psutil": {"rtlab.probe"},
     "pyarrow": {"rtlab.publish.exports.parquet"},
     "pycdlib": {"rtlab.providers.vagrant.seed"},
-    "pydantic": {"rtlab.config", "rtlab.store"},
+    "pydantic": {"rtlab.config", "rtlab.state", "rtlab.store"},
     "rich": {"rtlab.cli.console"},
     "scipy": {"rtlab.stats"},
     "tomli": {"rtlab.artifacts", "rtlab.config", "rtlab.providers.simulated.provider"},

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from rtlab.errors import RtlabError
 from rtlab.model import Event
-from rtlab.text import clean
+from rtlab.text import clean, json_line
 
 # Results go to stdout, everything about the work itself to stderr, so that pipes stay useful.
 # A terminal gets whole words per line; what reads a pipe gets whole lines.
@@ -38,7 +38,9 @@ def say(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout, for machines."""
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    document = json.dumps(value, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not utf8)
+    sys.stdout.write(json_line(document) + "\n")
 
 
 def print_line(message: str = "") -> None:
@@ -48,12 +50,14 @@ def print_line(message: str = "") -> None:
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout. Cells are text, never markup; columns of numbers stand right and are never broken."""
-    table = Table(title=escape(title) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=escape(clean(title)) if title else None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for index, column in enumerate(columns):
         cells = [clean(row[index]) for row in rows]
         numeric = 2 * sum(cell[:1].isdigit() for cell in cells) > len(cells)
         table.add_column(
-            escape(column),
+            escape(clean(column)),
             overflow="fold",
             justify="right" if numeric else "left",
             vertical="bottom",

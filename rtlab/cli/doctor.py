@@ -46,12 +46,15 @@ def command(
     /dev/kvm counts only when a tiny guest really boots with it. Nothing is changed without --fix.
     Exit status 0 when the chosen provider can run, 3 when something is missing.
     """
+    from rtlab import config as configuration
     from rtlab.errors import UsageError
     from rtlab.host import doctor
 
     if yes and not fix:
         raise UsageError("--yes goes with --fix.", remedy="rtlab doctor --fix --yes")
     wanted = settings.load(config, "testbed", {"provider": provider, "accel": accel, "engine": engine}).testbed
+    if provider:
+        configuration.require_use([k for k, v in {"accel": accel, "engine": engine}.items() if v], wanted)
     diagnosis = doctor.examine(wanted)
     if fix:
         plan = doctor.planned(diagnosis)

@@ -46,6 +46,8 @@ def command(
     exports.require(name)
     if as_json and output is None:
         raise UsageError("--json would mix with the export on stdout.", remedy="Name a file: --output FILE.")
+    if output is not None:
+        store.require_target(output)
     found = store.find(settings.campaigns_folder(), campaign or None)
     content = exports.export(report.build(found), name, runtime)
     if output is None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rtlab import config as configuration
 from rtlab.cli import console
 from rtlab.config import Config, TestbedSettings
-from rtlab.errors import UsageError
+from rtlab.errors import Unsafe, UsageError
 from rtlab.state import StateFolder
 
 # Where the user works: state, campaigns and rtlab.toml are below the current folder.
@@ -22,7 +23,18 @@ def state_folder() -> StateFolder:
 
 
 def campaigns_folder() -> Path:
-    return Path.cwd() / CAMPAIGNS
+    """Where campaigns are. A link there is followed when whoever runs rtlab made it: root writes where root decides.
+
+    Raises:
+        Unsafe: somebody else made the link.
+    """
+    folder = Path.cwd() / CAMPAIGNS
+    if folder.is_symlink() and folder.lstat().st_uid != os.geteuid():
+        raise Unsafe(
+            f"{folder} is a link that somebody else made: it is not followed.",
+            remedy=f"Look where it leads (readlink -f {CAMPAIGNS}); then work there, or make the link yourself.",
+        )
+    return folder
 
 
 def load(file: Path | None, section: str, options: Mapping[str, Any], **more: Mapping[str, Any]) -> Config:
@@ -37,17 +49,30 @@ def _listed(key: str, value: Any) -> Any:
     return value
 
 
-def testbed(file: Path | None, **options: Any) -> TestbedSettings:
-    """Settings for ``up`` with provider, backend and profile decided; says on stderr what `auto` chose, and why."""
+def testbed(file: Path | None, typed: Iterable[str] | None = None, **options: Any) -> TestbedSettings:
+    """Settings for ``up`` with provider, backend and profile decided; says on stderr what `auto` chose, and why.
+
+    Args:
+        typed: Those of the options that the user typed; None: all that are given.
+
+    Raises:
+        UsageError: an option would do nothing.
+    """
+    from rtlab.artifacts import profile
     from rtlab.host import choice
 
     if options.get("provider") in ("libvirt", "virtualbox"):
         options = {**options, "provider": "vagrant", "backend": options["provider"]}
     named_runtimes = bool(options.get("runtimes"))
     wanted = load(file, "testbed", options).testbed
+    given = [key for key, value in options.items() if value not in (None, "")] if typed is None else list(typed)
+    if wanted.provider != "auto":
+        configuration.require_use(given, wanted)  # before anything is asked of this machine
     decided, reason = choice.resolve(wanted, runtimes_named=named_runtimes)
     if reason:
         console.say(reason)
+    configuration.require_use(given, decided)
+    profile.require_use(profile.load(decided.profile), given)
     return decided
 
 
@@ -87,5 +112,7 @@ def parameters(assignments: list[str]) -> dict[str, dict[str, Any]]:
             value = json.loads(text)
         except ValueError:
             value = text
+        except RecursionError:
+            raise UsageError(f"--set {place[:80]} is nested too deeply.") from None
         nested.setdefault(experiment, {})[key] = value
     return nested

@@ -39,4 +39,4 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print it as JS
     )
     if progress:
         done = total - waiting
-        console.out.print(f"Campaign {progress['name']}: {done} of {total} trials done.", markup=False)
+        console.print_line(f"Campaign {progress['name']}: {done} of {total} trials done.")

@@ -67,7 +67,8 @@ def command(
 
     A second `up` changes nothing. After a failure or Ctrl-C, `up` goes on; `rtlab teardown` removes what was made.
     """
-    from rtlab import testbed
+    from rtlab import plugins, testbed
+    from rtlab.errors import UsageError
 
     options: dict[str, Any] = {
         "provider": provider,
@@ -95,6 +96,8 @@ def command(
     }
     state = settings.state_folder()
     wanted = _like(like, config, options) if like else settings.testbed(config, **options)
+    if provision and plugins.provider(wanted.provider).is_simulated:
+        raise UsageError("--provision does nothing with simulated: there is no machine to which roles are applied.")
     with console.progress() as notify:
         done = testbed.up(wanted, state, notify, provision=provision)
     for runtime, why in done.unavailable.items():
@@ -131,6 +134,7 @@ def _like(name: str, config: Path | None, options: dict[str, Any]) -> TestbedSet
     stored = like.testbed_options(campaign)
     scenario_text = stored.pop("scenario_text", None)
     given = {k: v for k, v in options.items() if v not in (None, "")}
+    typed = tuple(given)
     if given.get("provider", stored["provider"]) not in (stored["provider"], stored.get("backend")):
         for key in ("accel", "backend", "machines"):  # they belong to the other provider
             stored.pop(key, None)
@@ -138,6 +142,6 @@ def _like(name: str, config: Path | None, options: dict[str, Any]) -> TestbedSet
         file = settings.state_folder().folder("like") / "scenario.toml"
         atomic.write_bytes(file, scenario_text.encode(), 0o600)
         given["scenario"] = str(file)
-    wanted = settings.testbed(config, **{**stored, **given})
+    wanted = settings.testbed(config, typed, **{**stored, **given})
     console.say_differences(campaign.folder.name, like.testbed_differences(campaign, wanted))
     return wanted

@@ -5,6 +5,7 @@ Types and ranges stand in the annotations; pydantic checks them, and ``load`` re
 """
 
 from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load
+from rtlab.config.relevance import require_use
 from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
@@ -35,5 +36,6 @@ __all__ = [
     "line_of",
     "load",
     "reference",
+    "require_use",
     "template",
 ]

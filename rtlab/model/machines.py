@@ -211,6 +211,7 @@ class Runtime:
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
+        settings: Names of the settings of ``rtlab up`` that decide which release of it is installed, and how.
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
             are made from it. Asked before anything is made.
@@ -226,6 +227,7 @@ class Runtime:
     variants: bool = False
     known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""
+    settings: frozenset[str] = frozenset()
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
 

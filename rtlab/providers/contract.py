@@ -55,12 +55,15 @@ class Provider(Protocol):
         makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
             measures that the settings ask for; elsewhere they are what they are.
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
+        settings: Names of the settings of ``TestbedSettings`` that this provider uses, beside those that every one
+            uses; an option that it does not use is refused with it.
     """
 
     name: str
     summary: str
     makes_machines: bool = False
     is_simulated: bool = False
+    settings: frozenset[str] = frozenset()
 
     def open(self, testbed: Testbed, state: StateFolder) -> Machines:
         """The machines of a testbed that ``up`` made, to work with."""

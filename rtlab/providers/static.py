@@ -94,6 +94,7 @@ class StaticProvider(Provider):
 
     name = "static"
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
+    settings = frozenset({"inventory", "allow_reboot"})
 
     def check(self, settings: TestbedSettings) -> None:
         """An inventory is there, whose hosts rtlab can reach in the way it says, and nothing is to be installed."""

@@ -102,6 +102,7 @@ def pack(campaign: Campaign, output: Path | None = None, *, authors: Sequence[st
     if not NAME.fullmatch(name) or redaction.text(name) != name:
         name = f"campaign-{campaign.digest[:8]}" if re.fullmatch("[0-9a-f]{64}", campaign.digest) else "campaign"
     file = output or Path(f"{name}.zip")
+    store.require_target(file)
     if file.exists():
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE")
     atomic.make_folder(file.parent)

@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rtlab import text as texts
 from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
 from rtlab.report import paper
 from rtlab.text import clean
@@ -296,6 +297,9 @@ def _about_the_page(parameters: Mapping[str, Json]) -> list[str]:
 
 # --------------------------------------------------------------------------- formats
 
+markdown_text = texts.markdown
+csv_text = texts.csv_cell
+
 
 def markdown(tables: Sequence[Table]) -> str:
     """The tables as GitHub's Markdown."""
@@ -309,14 +313,6 @@ def markdown(tables: Sequence[Table]) -> str:
             lines.append("| " + " | ".join(cells) + " |")
         lines += ["", *(f"- {markdown_text(note)}" for note in table.notes), ""]
     return "\n".join(lines)
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no link, no HTML comes of it."""
-    escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_[]|#!":
-        escaped = escaped.replace(character, f"\\{character}")
-    return escaped
 
 
 def as_csv(tables: Sequence[Table], level: str) -> str:
@@ -344,9 +340,3 @@ def as_csv(tables: Sequence[Table], level: str) -> str:
                     )
                 )
     return out.getvalue()
-
-
-def csv_text(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    text = clean(text)
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text

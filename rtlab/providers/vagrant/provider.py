@@ -51,6 +51,9 @@ class VagrantProvider(Provider):
     name = "vagrant"
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
+    settings = frozenset(
+        {"accel", "backend", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"}
+    )
 
     # ------------------------------------------------------------- up
 
