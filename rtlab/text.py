@@ -57,7 +57,7 @@ def markdown(text: str) -> str:
     escaped = _ADDRESS.sub(r"\\\g<0>", _MARKDOWN.sub(r"\\\g<0>", escaped))
     # GitHub looks for people after it has taken the backslashes away: a comment, which shows nothing, parts the name.
     escaped = escaped.replace("@", "@<!-- -->")
-    return _MARKDOWN_LINE.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}&#8203;", escaped)
+    return _MARKDOWN_LINE.sub(lambda found: f"\\{found[1]}" if found[1] else f"{found[2]}\\", escaped)
 
 
 def csv_cell(text: str) -> str:

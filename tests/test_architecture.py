@@ -45,7 +45,7 @@ ROOMS: dict[str, set[str]] = {
     "store": WORDS | {"arrival", "atomic", "files", "ownership", "scratch", "state"},
     "report": BASE | {"stats", "store"},
     "campaign": BASE | {"config", "connection", "experiments", "providers", "testbed", "stats", "store", "report"},
-    "publish": BASE | {"scratch", "store", "report"},
+    "publish": BASE | {"ownership", "scratch", "store", "report"},
 }
 ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}
@@ -233,6 +233,13 @@ def test_no_shell_and_no_pickle(name: str) -> None:
             shell = [k for k in node.keywords if k.arg == "shell" and ast.unparse(k.value) != "False"]
             is_subprocess = ast.unparse(node.func).startswith(("subprocess.", "os.system", "os.popen"))
             assert not (shell and is_subprocess), f"{name} line {node.lineno}"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("rtlab.cli.") and n != "rtlab.cli.console"])
+def test_what_a_command_shows_goes_through_the_console_which_cleans_it(name: str) -> None:
+    for node in ast.walk(MODULES[name]):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in {"console.out.print", "console.err.print"}, f"line {node.lineno}"
 
 
 def test_no_module_is_a_drawer_for_odds_and_ends() -> None:

@@ -156,8 +156,6 @@ def run(arguments: list[str]) -> int:
                 error.message = clean(said, keep_lines=True)[:MOST_SAID]  # type: ignore[attr-defined]
             error.show()
             return 2
-        if isinstance(error, OSError) and edge.flushed(0):
-            return 1  # it was standard output itself, which has been said
         told = edge.sentence(error)
         if told is None:
             raise

@@ -9,13 +9,17 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from rtlab import files
+from rtlab import files, ownership
 from rtlab.errors import RtlabError, StoreError, UsageError
 from rtlab.text import LEGIBLE
 
 # A terminal that says it is narrower or wider is none.
 WIDTHS = range(20, 10_001)
+
+STANDARD_OUTPUT = "<standard output>"
+OUTPUT_LOST = "Cannot write the result to standard output"
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space and run the same command again: nothing that was stored is lost.",
@@ -40,6 +44,17 @@ class Messages(io.TextIOWrapper):
             super().flush()
 
 
+class _Output(io.FileIO):
+    """Standard output, which a fault that it has names: no other file has none."""
+
+    def write(self, content: Any, /) -> int | None:
+        try:
+            return super().write(content)
+        except OSError as error:
+            error.filename = STANDARD_OUTPUT
+            raise
+
+
 def prepare() -> None:
     """Make standard streams and the terminal's width such that everything after can rely on them."""
     for descriptor in (0, 1, 2):
@@ -53,17 +68,26 @@ def prepare() -> None:
                 os.close(null)
     if sys.stdin is None:
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=LEGIBLE)
+    encoding = sys.stdout.encoding if sys.stdout is not None else "utf-8"
+    buffer = io.BufferedWriter(_Output(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(buffer, encoding=encoding, errors=LEGIBLE, line_buffering=buffer.isatty())
     encoding = sys.stderr.encoding if sys.stderr is not None else "utf-8"
     raw = io.FileIO(2, "w", closefd=False)
     sys.stderr = Messages(raw, encoding=encoding, errors=LEGIBLE, write_through=True)
+    if ownership.caller() is not None:
+        _keep_out_of_home()
     for name in ("COLUMNS", "LINES"):
         value = os.environ.get(name, "")
         if value and not (value.isascii() and value.isdigit() and len(value) < 6 and int(value) in WIDTHS):
             del os.environ[name]
+
+
+def _keep_out_of_home() -> None:
+    """Under sudo, what matplotlib keeps goes to rtlab's own cache instead of root's files into the caller's home."""
+    from rtlab.artifacts import cache
+
+    with contextlib.suppress(RtlabError):
+        os.environ.setdefault("MPLCONFIGDIR", str(cache.folder("matplotlib")))
 
 
 def flushed(status: int) -> int:
@@ -73,7 +97,7 @@ def flushed(status: int) -> int:
     except (OSError, ValueError) as error:  # ValueError: somebody closed it
         _forget_output()
         if not isinstance(error, BrokenPipeError):
-            print(f"Error: Cannot write the result to standard output: {files.reason(error)}.", file=sys.stderr)
+            print(f"Error: {OUTPUT_LOST}: {files.reason(error)}.", file=sys.stderr)
         return status or 1
     return status
 
@@ -111,6 +135,9 @@ def _of_the_system(error: OSError) -> RtlabError:
             "The current folder does not exist any more, or may not be read.", remedy="Go to another one: cd ~"
         )
     remedy = _REMEDIES.get(error.errno or 0, "")
+    if error.filename == STANDARD_OUTPUT:
+        _forget_output()
+        return StoreError(f"{OUTPUT_LOST}: {files.reason(error)}.")
     if error.filename is None:
         return StoreError(f"The system refused something: {files.reason(error)}.", remedy=remedy)
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)

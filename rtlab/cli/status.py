@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Annotated
 
@@ -26,8 +27,10 @@ def command(as_json: Annotated[bool, typer.Option("--json", help="Print it as JS
         campaign = store.find(settings.campaigns_folder())
         waiting, total = len(pending(campaign)), len(campaign.plan)
         progress = {"name": campaign.folder.name, "trials": total, "pending": waiting}
-    except StoreError:
+    except StoreError as error:
         progress = None
+        if os.path.lexists(settings.campaigns_folder()):
+            console.say(error.message)
     if as_json:
         console.print_json({"testbed": bed.id, "machines": [asdict(m) for m in machines], "campaign": progress})
         return

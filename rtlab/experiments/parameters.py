@@ -48,7 +48,7 @@ class Parameter:
     def _within(self, number: Json) -> bool:
         if not isinstance(number, (int, float)) or isinstance(number, bool):
             return True
-        if not math.isfinite(number):
+        if not abs(number) < math.inf:  # unlike isfinite, for whole numbers of any length
             return False
         low_enough = self.maximum is None or number <= self.maximum
         return low_enough and (self.minimum is None or number >= self.minimum)

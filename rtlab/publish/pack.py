@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 import rtlab
-from rtlab import atomic, report, scratch, store
+from rtlab import atomic, ownership, report, scratch, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.model import Json, Record
 from rtlab.publish.redaction import ARM, TIME, VERSION, Redaction
@@ -150,6 +150,7 @@ def _place(archive: Path, file: Path) -> None:
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE") from None
     except OSError:  # a file system without hard links
         os.replace(archive, file)
+    ownership.hand_over(file, file.parent)
     atomic.sync_folder(file.parent)
 
 
