@@ -62,7 +62,7 @@ VALUES: tuple[Any, ...] = (
 
 # A line of Markdown in which the mark is more than text.
 MARKDOWN_HIT = re.compile(
-    r"(?<!\\)\]\((?:javascript|http)[^)]*HIT|<(?:script|img|a)\b[^>]*HIT|^\s*(?:~~~|```|#+ HIT|- HIT|\| HIT)"
+    r"(?<!\\)\]\((?:javascript|http)[^)]*HIT|<(?:script|img|a)\b[^>]*HIT|^\s*(?:~~~|```|#+ HIT|\| HIT)"
     r"|(?<!\\):(?<!\\:)//HIT|www(?<!\\)\.HIT|@HIT",
     re.M,
 )
