@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rtlab.text import json_line
+
 # The schemas, each with its version. A key that is added keeps the version; one that goes, or means another thing,
 # raises it. docs/json.md shows an example of each, and a test compares them with what the commands print.
 VERSIONS = {
@@ -40,7 +42,9 @@ _printed: list[str] = []
 def show(schema: str, content: Mapping[str, Any]) -> None:
     """Print one document, which says what it is."""
     document = {**content, "schema": {"name": schema, "version": VERSIONS[schema]}}
-    sys.stdout.write(json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n")
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not utf8)
+    sys.stdout.write(json_line(text) + "\n")
     sys.stdout.flush()
     _printed.append(schema)
 

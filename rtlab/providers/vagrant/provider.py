@@ -51,6 +51,9 @@ class VagrantProvider(Provider):
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
     also_called: Mapping[str, Mapping[str, str]] = {name: {"backend": name} for name in ("libvirt", "virtualbox")}
+    settings = frozenset(
+        {"accel", "backend", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"}
+    )
 
     # ------------------------------------------------------------- up
 
