@@ -51,9 +51,7 @@ class VagrantProvider(Provider):
     name = "vagrant"
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
-    settings = frozenset(
-        {"accel", "backend", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"}
-    )
+    settings = frozenset("accel backend machines cpus memory_mb disk_gb disk_cache box box_sha256".split())
 
     # ------------------------------------------------------------- up
 
@@ -333,8 +331,7 @@ def _log(state: StateFolder) -> Path:
 def _backend_name(settings: TestbedSettings) -> str:
     if shutil.which("vagrant") is None:
         raise HostUnfit("Vagrant is not installed.", remedy="`rtlab doctor --fix` installs it.")
-    backend = str(settings.backend)
-    if backend == "auto":
+    if (backend := str(settings.backend)) == "auto":
         backend = "virtualbox" if _reachable(virtualbox) else "libvirt"
     if backend == "virtualbox" and not _reachable(virtualbox):
         raise HostUnfit(
