@@ -30,7 +30,7 @@ from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
-from rtlab.providers.vagrant.nodes import BOX_DISK_GB, Node, box_of, free_port, level_of, mac_of, seed_of
+from rtlab.providers.vagrant.nodes import BOX_DISK_GB, SETTINGS, Node, box_of, free_port, level_of, mac_of, seed_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
 from rtlab.state import StateFolder, now
 
@@ -51,7 +51,7 @@ class VagrantProvider(Provider):
     name = "vagrant"
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
-    settings = frozenset("accel backend machines cpus memory_mb disk_gb disk_cache box box_sha256".split())
+    settings = SETTINGS
 
     # ------------------------------------------------------------- up
 
