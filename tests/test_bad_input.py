@@ -14,7 +14,8 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -540,10 +541,10 @@ def test_a_working_folder_that_was_removed(tmp_path: Path) -> None:
         ("verify", 1, "sudo chown"),
     ],
 )
-def test_a_folder_that_root_has_used_says_what_to_do(words: str, status: int, said: str, tmp_path: Path) -> None:
+def test_a_folder_that_root_has_used_says_what_to_do(words: str, status: int, said: str, theirs: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to be another user")
-    folder = open_to_all(tmp_path)
+    folder = theirs
     with_testbed(folder)
     with_campaign(folder)
     (folder / "campaigns" / KEPT.name).chmod(0o700)
@@ -553,22 +554,21 @@ def test_a_folder_that_root_has_used_says_what_to_do(words: str, status: int, sa
     assert_said(done.stderr)
 
 
-def open_to_all(tmp_path: Path) -> Path:
-    """A folder of the user nobody, which that user can reach."""
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    os.chown(folder, NOBODY, NOBODY)
-    for above in tmp_path.parents:
-        if str(above).startswith("/tmp/"):
-            above.chmod(above.stat().st_mode | 0o011)
-    tmp_path.chmod(0o755)
-    return folder
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A folder of the user nobody. Not below pytest's own, which each session closes to others again."""
+    with tempfile.TemporaryDirectory(prefix="rtlab-test-") as place:
+        folder = Path(place) / "theirs"
+        folder.mkdir()
+        os.chown(folder, NOBODY, NOBODY)
+        Path(place).chmod(0o755)
+        yield folder
 
 
-def test_what_sudo_makes_belongs_to_who_called_it(tmp_path: Path) -> None:
+def test_what_sudo_makes_belongs_to_who_called_it(theirs: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    folder = open_to_all(tmp_path)
+    folder = theirs
     sudo = {"SUDO_UID": str(NOBODY), "SUDO_GID": str(NOBODY), "HOME": str(folder)}
     for words in ("up --provider simulated", "bench --runs 1 --experiments boot", "report", "pack"):
         done = process(*words.split(), cwd=folder, **sudo)
@@ -581,10 +581,10 @@ def test_what_sudo_makes_belongs_to_who_called_it(tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", folder / "campaigns", folder / "copy"], user=NOBODY, check=True)
 
 
-def test_sudo_gives_nothing_away_that_was_there_or_lies_elsewhere(tmp_path: Path) -> None:
+def test_sudo_gives_nothing_away_that_was_there_or_lies_elsewhere(theirs: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    folder = open_to_all(tmp_path)
+    folder = theirs
     (folder / "campaigns").mkdir()
     (folder / "campaigns" / "roots").write_text("mine")
     roots = tmp_path / "roots"
@@ -596,10 +596,10 @@ def test_sudo_gives_nothing_away_that_was_there_or_lies_elsewhere(tmp_path: Path
     assert {p.stat().st_uid for p in roots.rglob("*")} == {0}
 
 
-def test_root_does_not_follow_a_link_to_campaigns_that_somebody_made(tmp_path: Path) -> None:
+def test_root_does_not_follow_a_link_to_campaigns_that_somebody_made(theirs: Path, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root")
-    folder = open_to_all(tmp_path)
+    folder = theirs
     (tmp_path / "elsewhere").mkdir()
     (folder / "campaigns").symlink_to(tmp_path / "elsewhere")
     os.chown(folder / "campaigns", NOBODY, NOBODY, follow_symlinks=False)
@@ -633,10 +633,9 @@ def test_doctor_answers_where_everything_else_is_broken(environment: dict[str, s
     assert json.loads(done.stdout)["checks"]
 
 
-def test_doctor_answers_a_user_who_may_write_nowhere(tmp_path: Path) -> None:
+def test_doctor_answers_a_user_who_may_write_nowhere(theirs: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs root, to be another user")
-    open_to_all(tmp_path)
-    done = process("doctor", "--provider", "simulated", cwd=tmp_path, user=NOBODY)
+    done = process("doctor", "--provider", "simulated", cwd=theirs.parent, user=NOBODY)
     assert done.returncode in (0, 3), done.stderr
     assert_said(done.stderr)

@@ -71,7 +71,7 @@ def run(*words: str) -> tuple[int, str, str]:
         status = cli.run(list(words))
     out.flush()
     assert time.monotonic() - begun < MOST_SECONDS, words
-    return status, raw.getvalue().decode("utf-8", "surrogatepass"), err.getvalue()
+    return status, raw.getvalue().decode("utf-8", "surrogateescape"), err.getvalue()
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def assert_harmless(status: int, out: str, err: str) -> None:
     assert "Traceback" not in err
     assert clean(err, keep_lines=True) == err
     assert len(err) < 20_000
-    assert not hits("terminal.txt", out.encode("utf-8", "surrogatepass"))
+    assert not hits("terminal.txt", out.encode("utf-8", "surrogateescape"))
     assert SECRET not in err
 
 
@@ -323,7 +323,7 @@ def test_no_hostile_folder_comes_through(
         assert "Traceback" not in err and clean(err, keep_lines=True) == err, (did, words)
         name = next((SHOWS[w] for w in words if w in SHOWS), "stdout.json" if "--json" in words else "terminal.txt")
         if "parquet" not in words:
-            assert not hits(name, out.encode("utf-8", "surrogatepass")), (did, words)
+            assert not hits(name, out.encode("utf-8", "surrogateescape")), (did, words)
         assert SECRET not in err
     for name, content in produced(folder).items():
         assert not hits(name, content), did
@@ -370,7 +370,7 @@ def test_a_hostile_text_in_every_free_field_at_once_is_text_in_every_format(payl
             (("--format", "csv"), "x.csv"),
         )
     ]
-    assert [hit for out, name in shown for hit in hits(name, out.encode("utf-8", "surrogatepass"))] == []
+    assert [hit for out, name in shown for hit in hits(name, out.encode("utf-8", "surrogateescape"))] == []
     files = produced(folder)
     assert {Path(n).suffix for n in files} >= {".html", ".md", ".csv", ".tex", ".svg", ".json"}
     assert [hit for name, content in files.items() for hit in hits(name, content)] == []

@@ -47,7 +47,7 @@ class Messages(io.TextIOWrapper):
 class _Output(io.FileIO):
     """Standard output, which a fault that it has names: no other file has none."""
 
-    def write(self, content: Any, /) -> int | None:
+    def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except OSError as error:
