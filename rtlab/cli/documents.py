@@ -42,8 +42,9 @@ _printed: list[str] = []
 def show(schema: str, content: Mapping[str, Any]) -> None:
     """Print one document, which says what it is."""
     document = {**content, "schema": {"name": schema, "version": VERSIONS[schema]}}
-    utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
-    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not utf8)
+    # Where standard output takes no UTF-8, other characters are escaped: the document stays one.
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not is_utf8)
     sys.stdout.write(json_line(text) + "\n")
     sys.stdout.flush()
     _printed.append(schema)
