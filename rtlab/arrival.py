@@ -15,6 +15,8 @@ MOST_LEVELS = 40
 MOST_BYTES = 16 * 1024 * 1024
 # A reason is a sentence, perhaps with a tool's last lines.
 MOST_REASON = 20_000
+# No counter of any machine comes near; what is larger, arithmetic cannot take as a float.
+MOST_NUMBER = 1 << 256
 
 
 class Refused(ValueError):
@@ -68,6 +70,8 @@ def _check(value: Any) -> None:
         deeper: list[Any] = []
         for one in level:
             if isinstance(one, float) and not math.isfinite(one):
+                raise Refused("the answer holds a number beyond all bounds")
+            if isinstance(one, int) and abs(one) > MOST_NUMBER:
                 raise Refused("the answer holds a number beyond all bounds")
             if isinstance(one, dict):
                 deeper.extend(one.values())

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rtlab import files, ownership
 from rtlab.errors import StoreError
 
 
@@ -26,6 +27,7 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes], mode: int = 0o644)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
+            ownership.hand_over(descriptor, path.parent)
             with os.fdopen(descriptor, "wb") as file:
                 file.writelines([content] if isinstance(content, bytes) else content)
                 file.flush()
@@ -55,6 +57,8 @@ def append_line(path: Path, line: str, mode: int = 0o600) -> None:
         new = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, mode)
         try:
+            if new:
+                ownership.hand_over(descriptor, path.parent)
             end = _end_of_lines(descriptor)
             os.ftruncate(descriptor, end)
             try:
@@ -93,7 +97,10 @@ def _write_all(descriptor: int, content: bytes, at: int) -> None:
 def make_folder(path: Path, mode: int = 0o755) -> Path:
     """Create a folder and its parents; StoreError with the reason when that is impossible."""
     try:
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        for folder in (*reversed(path.parents), path):
+            if not folder.is_dir():
+                folder.mkdir(mode=mode if folder == path else 0o777, exist_ok=True)
+                ownership.hand_over(folder, folder.parent)
         if mode == 0o700:
             path.chmod(mode)
     except OSError as error:
@@ -120,4 +127,6 @@ def cannot_write(path: Path, error: OSError) -> StoreError:
         errno.EIO: "The disk reports errors: check the kernel's log (dmesg) before measuring on.",
     }
     remedy = remedies.get(error.errno or 0, "Check the folder and run the same command again.")
+    if isinstance(error, PermissionError) and (told := files.remedy(error, path)):
+        remedy = told
     return StoreError(f"Cannot write {path}: {error.strerror or error}.", remedy=remedy)

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rtlab import ownership
+
 
 @contextmanager
 def folder(parent: Path, name: str, suffix: str, mode: int = 0o777) -> Iterator[Path]:
@@ -29,6 +31,7 @@ def folder(parent: Path, name: str, suffix: str, mode: int = 0o777) -> Iterator[
     while True:
         path = parent / f".{name}.{secrets.token_hex(4)}{suffix}"
         path.mkdir(mode=mode)
+        ownership.hand_over(path, parent)
         descriptor = _held(path)
         if descriptor is not None:
             break

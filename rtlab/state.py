@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -25,9 +26,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rtlab import atomic
+from rtlab import arrival, atomic, files, ownership
 from rtlab.errors import Locked, StoreError, TestbedMissing, Unsafe
 from rtlab.model import EngineAt, Level, Machine, Testbed
+
+# A testbed of some hundred machines, and years of `up` and `teardown`.
+MAX_TESTBED_BYTES = 16 * 1024 * 1024
+MAX_JOURNAL_BYTES = 64 * 1024 * 1024
 
 
 def now() -> str:
@@ -61,10 +66,30 @@ class StateFolder:
 
     def prepare(self) -> None:
         """Make the folder, 0700; refuse one that is a link or belongs to somebody else."""
-        if self.path.is_symlink():
-            raise Unsafe(f"{self.path} is a symbolic link.", remedy="Remove it: rtlab keeps keys in there.")
+        self._require_ours()
         atomic.make_folder(self.path, 0o700)
-        if self.path.stat().st_uid != os.getuid():
+        self._require_ours()
+
+    def _require_ours(self) -> None:
+        """Nothing there, or a folder of this user's: what is in it names keys, sockets and machines to log in to."""
+        try:
+            found = self.path.lstat()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"Cannot read {self.path}: {files.reason(error)}.") from error
+        if stat.S_ISLNK(found.st_mode):
+            raise Unsafe(f"{self.path} is a symbolic link.", remedy="Remove it: rtlab keeps keys in there.")
+        if not stat.S_ISDIR(found.st_mode):
+            raise StoreError(
+                f"{self.path} is not a folder.", remedy="Remove it, or work in another folder: rtlab keeps state there."
+            )
+        if found.st_uid == 0 and os.getuid() != 0:
+            raise Unsafe(
+                f"{self.path} is root's: rtlab ran here as root.",
+                remedy=f"Go on as root (sudo rtlab …), or take it over: sudo chown -R {os.getuid()} '{self.path}'",
+            )
+        if found.st_uid not in ownership.ours():
             raise Unsafe(
                 f"{self.path} belongs to another user.",
                 remedy="Run rtlab as that user, or in a folder of your own: keys are kept in there.",
@@ -85,15 +110,14 @@ class StateFolder:
             StoreError: the file is damaged.
         """
         file = self.path / "testbed.json"
+        self._require_ours()
+        if not os.path.lexists(file):
+            raise TestbedMissing(f"There is no testbed in {self.path.parent}.", remedy="Run `rtlab up` there first.")
         try:
-            data = json.loads(file.read_text())
-        except FileNotFoundError:
-            raise TestbedMissing(
-                f"There is no testbed in {self.path.parent}.", remedy="Run `rtlab up` there first."
-            ) from None
-        except ValueError as error:
+            data = arrival.parse(files.read(file, MAX_TESTBED_BYTES))
+        except (ValueError, RecursionError) as error:
             raise StoreError(
-                f"{file} is damaged: {error}.", remedy="Run `rtlab teardown` and then `rtlab up`."
+                f"{file} is damaged: {str(error)[:200]}.", remedy="Run `rtlab teardown` and then `rtlab up`."
             ) from error
         return testbed_from_json(data)
 
@@ -115,8 +139,8 @@ class StateFolder:
 
     def testbed_id(self) -> str | None:
         """The id of the testbed here, also of one that ``up`` only half made; None if there is none."""
-        file = self.path / "testbed.json"
-        if file.exists():
+        self._require_ours()
+        if os.path.lexists(self.path / "testbed.json"):
             return self.testbed().id
         entries = self.journal()
         return entries[-1].testbed if entries else None
@@ -136,18 +160,18 @@ class StateFolder:
     def journal(self) -> tuple[JournalEntry, ...]:
         """All entries, in order; a torn last line (power loss) is passed over."""
         file = self.path / "journal.jsonl"
-        if not file.exists():
+        if not os.path.lexists(file):
             return ()
         entries = []
-        lines = file.read_text(errors="replace").splitlines()
+        lines = files.read(file, MAX_JOURNAL_BYTES).decode(errors="replace").splitlines()
         for number, line in enumerate(lines, 1):
             try:
                 entries.append(JournalEntry(**json.loads(line)))
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 if number == len(lines):
                     break
                 raise StoreError(
-                    f"{file} line {number} is damaged: {error}.",
+                    f"{file} line {number} is damaged: {str(error)[:200]}.",
                     remedy="Remove that line by hand; `rtlab teardown` finds what exists by its names as well.",
                 ) from error
         return tuple(entries)
@@ -179,10 +203,13 @@ class StateFolder:
 def hold_lock(file: Path, purpose: str) -> Iterator[None]:
     """An flock on ``file`` for the duration; its content names the holder but decides nothing."""
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        new = not os.path.lexists(file)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
     except OSError as error:
         raise atomic.cannot_write(file, error) from error
     try:
+        if new:
+            ownership.hand_over(descriptor, file.parent)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -260,16 +287,30 @@ def _machine_now(stored: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def testbed_from_json(data: Mapping[str, Any]) -> Testbed:
-    """The testbed of a testbed.json; StoreError when fields are missing or unknown."""
+def testbed_from_json(data: Any) -> Testbed:
+    """The testbed of a testbed.json; StoreError when fields are missing, unknown, or of another kind."""
+    from pydantic import TypeAdapter  # only who reads a testbed pays for loading it
+
     try:
         machines = tuple(
             Machine(**{**_machine_now(m), "runtimes": tuple(m["runtimes"]), "level": Level(m["level"])})
             for m in data["machines"]
         )
-        return Testbed(**{**data, "machines": machines})
-    except (KeyError, TypeError, ValueError) as error:
+        if not machines:
+            raise ValueError("it has no machines")
+        made = Testbed(**{**data, "machines": machines})
+        # The classes themselves take anything: a number for a name would be found out far from here.
+        return TypeAdapter(Testbed).validate_python(asdict(made))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
-            f"testbed.json is not one of this version of rtlab: {error}.",
+            f"testbed.json is not one of this version of rtlab: {_told(error)}.",
             remedy="Run `rtlab teardown` with the version that made it, or read its campaign's own copy.",
         ) from error
+
+
+def _told(error: Exception) -> str:
+    """The first of pydantic's problems, or what any other error says."""
+    if problems := getattr(error, "errors", None):
+        first = problems(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(p) for p in first['loc'])[:120]}: {first['msg']}"
+    return str(error)[:200]

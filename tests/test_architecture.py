@@ -16,18 +16,20 @@ PACKAGE = Path(rtlab.__file__).parent
 
 # What each room may import besides itself. A room is a folder or a module of rtlab/; one that is not here fails.
 WORDS = {"errors", "units", "text", "model"}
-BASE = WORDS | {"atomic", "content", "state", "plugins"}
+BASE = WORDS | {"atomic", "content", "files", "state", "plugins"}
 ROOMS: dict[str, set[str]] = {
     "errors": set(),
     "units": set(),
     "text": set(),
     "model": {"errors", "units", "text"},
-    "atomic": {"errors"},
-    "scratch": WORDS | {"atomic"},
+    "files": {"errors"},
+    "ownership": set(),
+    "atomic": {"errors", "files", "ownership"},
+    "scratch": WORDS | {"atomic", "ownership"},
     "arrival": WORDS,
     "content": WORDS,
     "plugins": WORDS,
-    "state": WORDS | {"atomic"},
+    "state": WORDS | {"arrival", "atomic", "files", "ownership"},
     "config": BASE,
     "stats": {"model", "units"},
     "probe": set(),
@@ -40,10 +42,10 @@ ROOMS: dict[str, set[str]] = {
     "host": BASE | {"config", "connection", "artifacts", "engines", "probe"},
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},
     "testbed": BASE | {"config", "connection", "artifacts", "engines", "host", "providers"},
-    "store": WORDS | {"arrival", "atomic", "scratch", "state"},
+    "store": WORDS | {"arrival", "atomic", "files", "ownership", "scratch", "state"},
     "report": BASE | {"stats", "store"},
     "campaign": BASE | {"config", "connection", "experiments", "providers", "testbed", "stats", "store", "report"},
-    "publish": BASE | {"scratch", "store", "report"},
+    "publish": BASE | {"ownership", "scratch", "store", "report"},
 }
 ROOMS["cli"] = set(ROOMS)
 ROOMS["__main__"] = {"cli"}
@@ -71,7 +73,7 @@ HOMES = {
     "psutil": {"rtlab.probe"},
     "pyarrow": {"rtlab.publish.exports.parquet"},
     "pycdlib": {"rtlab.providers.vagrant.seed"},
-    "pydantic": {"rtlab.config", "rtlab.store"},
+    "pydantic": {"rtlab.config", "rtlab.state", "rtlab.store"},
     "rich": {"rtlab.cli.console", "rtlab.cli.progress"},
     "scipy": {"rtlab.stats"},
     "tomli": {
@@ -229,6 +231,13 @@ def test_no_shell_and_no_pickle(name: str) -> None:
             shell = [k for k in node.keywords if k.arg == "shell" and ast.unparse(k.value) != "False"]
             is_subprocess = ast.unparse(node.func).startswith(("subprocess.", "os.system", "os.popen"))
             assert not (shell and is_subprocess), f"{name} line {node.lineno}"
+
+
+@pytest.mark.parametrize("name", [n for n in MODULES if n.startswith("rtlab.cli.") and n != "rtlab.cli.console"])
+def test_what_a_command_shows_goes_through_the_console_which_cleans_it(name: str) -> None:
+    for node in ast.walk(MODULES[name]):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in {"console.out.print", "console.err.print"}, f"line {node.lineno}"
 
 
 def test_no_module_is_a_drawer_for_odds_and_ends() -> None:

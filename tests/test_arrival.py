@@ -52,7 +52,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_answer_is_stored_and_the_campaign_stays_readable(case: str, tmp_path: Path) -> None:
     trial = make_trial()
-    campaign = store.create(tmp_path, make_spec(), make_testbed(), [trial], durable=False)
+    campaign = store.create(tmp_path, make_spec(runs=1, runtimes=("runc",)), make_testbed(), [trial], durable=False)
     # What a tool wrote and what the probe's own stderr holds end in one file.
     read = probe_client.read_answer(said(HOSTILE[case], b"y" * (2 << 20)))
     record = make_record(trial)

@@ -22,7 +22,7 @@ FILES = {"stdout": b"out\xff", "stderr": b"", "probe.json": b'{"measured": {"a":
 
 def new_campaign(tmp_path: Path) -> store.Campaign:
     plan = [make_trial(1), make_trial(2, runtime="gvisor", arm="gvisor")]
-    return store.create(tmp_path / "campaigns", make_spec(), make_testbed(), plan)
+    return store.create(tmp_path / "campaigns", make_spec(runs=1), make_testbed(), plan)
 
 
 def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
 
     again = store.Campaign(campaign.folder)
 
-    assert again.spec == make_spec()
+    assert again.spec == make_spec(runs=1)
     assert again.plan == campaign.plan
     assert again.plan[1].runtime == "gvisor"
     assert again.records() == (record,)

@@ -166,6 +166,21 @@ def refuse_builds(name: str, machines: str) -> None:
         )
 
 
+def require_use(profile: Profile, given: Iterable[str]) -> None:
+    """UsageError for what was given of a release or an image that this profile does not take."""
+    sources = {f"{name}_{what}": name for name in ("gvisor", "crun") for what in ("url", "sha256", "sha512")}
+    for key in given:
+        runtime = sources.get(key)
+        if runtime and profile.role_variables.get(f"{runtime}_source") != "release":
+            why = f"profile {profile.name} takes {runtime} from its distribution"
+        elif key == "box_sha256" and profile.box["kind"] != "cloud-image":
+            why = f"profile {profile.name} builds its machines from packages, not from an image"
+        else:
+            continue
+        option = key.replace("_", "-")
+        raise UsageError(f"--{option} does nothing: {why}.", remedy="Leave it out, or choose another --profile.")
+
+
 def with_sources(profile: Profile, given: Mapping[str, str]) -> Profile:
     """The profile without its digests of files that the user takes from elsewhere under other names.
 

@@ -19,6 +19,10 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from rtlab.cli import edge
+from rtlab.cli.arguments import Command
+from rtlab.text import clean
+
 # name -> (module, one line for `rtlab --help`), in the order in which a newcomer meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "init": ("init", "Write a commented rtlab.toml with every default."),
@@ -56,7 +60,7 @@ class LazyGroup(TyperGroup):
             found = get_command(module.app)
         else:
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
-            single.command(name=name, no_args_is_help=False)(module.command)
+            single.command(name=name, no_args_is_help=False, cls=Command)(module.command)
             found = get_command(single)
         found.name = name
         return found
@@ -95,6 +99,8 @@ def root(
 
 # What the process ends with after Ctrl-C, SIGTERM or SIGHUP, as after a shell's own command.
 INTERRUPTED = 130
+# Of a usage error, whose words are the user's own.
+MOST_SAID = 1000
 # When signals came (monotonic seconds). Typer turns a KeyboardInterrupt into a status, which a remote command has too.
 _signals: list[float] = []
 # Ctrl-C again within this time of the last one is the same impatient hand; later, it cuts the cleaning up short.
@@ -103,12 +109,13 @@ PATIENCE_S = 2.0
 
 def main() -> None:
     """Entry point of the console script: run a command, turn errors into a message and an exit status."""
+    edge.prepare()
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as in a shell's background job
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     signal.signal(signal.SIGHUP, _interrupt)
     try:
-        status = run(sys.argv[1:])
+        status = edge.flushed(run(sys.argv[1:]))
     except KeyboardInterrupt:  # another Ctrl-C, while the first one was dealt with
         status = INTERRUPTED
     if not _signals:
@@ -148,18 +155,19 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return 1
     except Exception as error:
-        from rtlab.errors import RtlabError
-
         # Typer carries its own copy of click since 0.20, so a usage error is known by what it can do.
         if hasattr(error, "show") and hasattr(error, "exit_code"):
+            if isinstance(said := getattr(error, "message", None), str):
+                error.message = clean(said, keep_lines=True)[:MOST_SAID]  # type: ignore[attr-defined]
             error.show()
             return _failed(arguments, "UsageError", error.format_message(), status=2)  # type: ignore[attr-defined]
-        if not isinstance(error, RtlabError):
+        told = edge.sentence(error)
+        if told is None:
             raise
         from rtlab.cli.console import print_error
 
-        print_error(error)
-        return _failed(arguments, type(error).__name__, error.message, error.remedy, error.exit_code)
+        print_error(told)
+        return _failed(arguments, type(told).__name__, told.message, told.remedy, told.exit_code)
     return status if isinstance(status, int) else 0
 
 

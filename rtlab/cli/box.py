@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rtlab.cli import completion, console, documents, place
+from rtlab.cli.arguments import Command
 
 app = typer.Typer(
     add_completion=False,
@@ -21,7 +22,7 @@ def _as_json(box: Any) -> dict[str, Any]:
     return {key: str(value) if key.endswith("path") else value for key, value in asdict(box).items()}
 
 
-@app.command("build")
+@app.command("build", cls=Command)
 def build(
     suite: Annotated[
         str,
@@ -72,7 +73,7 @@ def build(
     _show(made, as_json)
 
 
-@app.command("keep")
+@app.command("keep", cls=Command)
 def keep(
     machine: Annotated[
         str, typer.Argument(help="A machine of this folder's testbed.", autocompletion=completion.machines)
@@ -109,4 +110,4 @@ def _show(made: Any, as_json: bool) -> None:
         return
     console.say(f"{made.name} {made.version} for {made.backend}{' (was there already)' if made.cached else ''}")
     console.say(f"SHA-256 {made.sha256}")
-    console.out.print(str(made.path), markup=False)
+    console.print_line(str(made.path))

@@ -71,7 +71,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         cells = [clean(row[index]) for row in rows]
         numeric = 2 * sum(bool(_NUMBER.match(cell)) for cell in cells) > len(cells)
         table.add_column(
-            escape(column),
+            escape(clean(column)),
             overflow="fold",
             justify="right" if numeric else "left",
             vertical="bottom",

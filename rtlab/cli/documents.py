@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rtlab.text import json_line
+
 # The schemas, each with its version. A key that is added keeps the version; one that goes, or means another thing,
 # raises it. docs/json.md shows an example of each, and a test compares them with what the commands print.
 VERSIONS = {
@@ -43,7 +45,7 @@ def show(schema: str, content: Mapping[str, Any]) -> None:
     # Where standard output takes no UTF-8, other characters are escaped: the document stays one.
     is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=not is_utf8)
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(json_line(text) + "\n")
     sys.stdout.flush()
     _printed.append(schema)
 

@@ -50,16 +50,14 @@ def command(
     from rtlab.errors import UsageError
     from rtlab.publish import exports
 
-    if not name and as_json:
-        documents.show("formats", {"formats": {known: form.about for known, form in exports.FORMATS.items()}})
-        return
     if not name:
-        rows = [(known, form.about) for known, form in exports.FORMATS.items()]
-        console.print_table("Formats of rtlab export", ("format", "what it is"), rows)
+        _list_formats(as_json)
         return
     exports.require(name)
     if as_json and output is None:
         raise UsageError("--json would mix with the export on stdout.", remedy="Name a file: --output FILE.")
+    if output is not None:
+        store.require_target(output)
     found = store.find(place.campaigns_folder(), campaign or None)
     content = exports.export(report.build(found), name, runtime)
     if output is None:
@@ -70,3 +68,13 @@ def command(
         documents.show("export", {"file": str(output), "bytes": len(content)})
         return
     console.say(f"{output}: {len(content)} bytes")
+
+
+def _list_formats(as_json: bool) -> None:
+    from rtlab.publish import exports
+
+    if as_json:
+        documents.show("formats", {"formats": {known: form.about for known, form in exports.FORMATS.items()}})
+        return
+    rows = [(known, form.about) for known, form in exports.FORMATS.items()]
+    console.print_table("Formats of rtlab export", ("format", "what it is"), rows)

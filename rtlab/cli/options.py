@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from rtlab.cli import completion
-from rtlab.config import SECTIONS, Config, option
+from rtlab.config import SECTIONS, Config, option, require_use
 from rtlab.config import load as load_config
 from rtlab.config.setting import hints
 from rtlab.errors import UsageError
@@ -66,8 +66,16 @@ class Given:
         return (*found, *(["--config", str(self.file)] if self.file else []))
 
     def config(self, **more: Any) -> Config:
-        """The configuration: the file first, the command line over it, and ``more`` over both."""
-        return load_config(self.file, {self.section: {**self.values, **more}, "experiments": self.parameters})
+        """The configuration: the file first, the command line over it, and ``more`` over both.
+
+        Raises:
+            UsageError: an option would do nothing with the provider that is named. What ``auto`` chooses is not known
+                yet: who lets it choose asks again.
+        """
+        found = load_config(self.file, {self.section: {**self.values, **more}, "experiments": self.parameters})
+        if self.section == "testbed" and found.testbed.provider != "auto":
+            require_use(self.values, found.testbed)
+        return found
 
 
 def settings(section: Literal["testbed", "campaign"], *only: str) -> Callable[[Callable[..., None]], Any]:
@@ -143,7 +151,7 @@ def _plain(hint: Any) -> Any:
 
 def _value(section: str, key: str, word: Any) -> Any:
     """What an option's word means for its setting; None when the option was not given."""
-    if word in (None, ""):
+    if word is None:
         return None
     if key.endswith("_percent"):
         return percent(option(f"{section}.{key}"), word)
@@ -208,5 +216,7 @@ def parameters(assignments: list[str]) -> dict[str, dict[str, Any]]:
             value = json.loads(text)
         except ValueError:
             value = text
+        except RecursionError:
+            raise UsageError(f"--set {place[:80]} is nested too deeply.") from None
         nested.setdefault(experiment, {})[key] = value
     return nested

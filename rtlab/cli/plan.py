@@ -49,13 +49,10 @@ def command(
     Exit status 0, 1 when there is no testbed (or no campaign for --target), 2 for what this testbed cannot do.
     """
     from rtlab import config
-    from rtlab.errors import UsageError
 
     if target:
         foretell(campaign, options.percent("--target", target) / 100, as_json)
         return
-    if campaign:
-        raise UsageError("--campaign belongs to --target.", remedy="For example: rtlab plan --target 5%")
     testbed = place.state_folder().testbed()
     spec = config.campaign_spec(given.config(), testbed)
     show(Wanted(spec, testbed, given, new=new), as_json)

@@ -42,7 +42,7 @@ class Progress:
 
     def __call__(self, event: Event) -> None:
         if event.level == "warning":
-            where = f"{event.machine}: " if event.machine else ""
+            where = f"{clean(event.machine)}: " if event.machine else ""
             self._console.print(f"[yellow]Warning:[/] {escape(where + clean(event.message))}")
         elif self._is_live:
             self._live.take(event)
@@ -107,8 +107,8 @@ def campaign_lines(standing: Standing, event: Event, since_s: float, width: int)
         (0, f"{format_duration(left)} left" if left or not since_s else "nearly done"),
         *([(1, f"{standing.not_ok} not usable")] if standing.not_ok else []),
     ]
-    where = f"{event.machine}: " if event.machine else ""
-    doing = where + (standing.doing if event.standing is not None else clean(event.message))
+    where = f"{clean(event.machine)}: " if event.machine else ""
+    doing = where + (clean(standing.doing) if event.standing is not None else clean(event.message))
     below = [(2, doing), (3, f"block {standing.block}/{standing.blocks}")]
     if standing.last:
         below.append((0, f"last: {standing.last}"))
@@ -118,7 +118,7 @@ def campaign_lines(standing: Standing, event: Event, since_s: float, width: int)
 def stage_lines(event: Event, since_s: float, width: int) -> tuple[str, ...]:
     """One stage of other work: what goes on, and for how long."""
     spinner = SPINNER[int(since_s) % len(SPINNER)]
-    where = f"{event.machine}: " if event.machine else ""
+    where = f"{clean(event.machine)}: " if event.machine else ""
     first = fitted([(0, f"{spinner} {where}{clean(event.message)}"), (1, format_duration(since_s))], width)
     if event.fraction is None:
         return (first,)
@@ -182,9 +182,9 @@ def watch(console: Console, drawn: Callable[[int], Sequence[str] | None], every_
     with Live(console=console, auto_refresh=False, transient=False) if is_live else nullcontext() as live:
         while (lines := drawn(console.width - 1 if is_live else 10_000)) is not None:
             if live is not None:
-                live.update(Text("\n".join(lines), no_wrap=True, overflow="crop"), refresh=True)
+                live.update(Text("\n".join(map(clean, lines)), no_wrap=True, overflow="crop"), refresh=True)
             elif lines != last:
-                console.print(*(escape(line) for line in lines), sep="\n")
+                console.print(*(escape(clean(line)) for line in lines), sep="\n")
             last = lines
             time.sleep(every_s)
 
@@ -206,7 +206,7 @@ class _Plain:
         self._printing = threading.Lock()
 
     def take(self, event: Event) -> None:
-        where = f"{event.machine}: " if event.machine else ""
+        where = f"{clean(event.machine)}: " if event.machine else ""
         share = f" ({event.fraction:.0%})" if event.fraction is not None else ""
         with self._printing:
             due = time.monotonic() - self._last_line_at >= PLAIN_EVERY_S

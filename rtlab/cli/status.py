@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,10 +51,12 @@ def command(
     bed, machines = testbed.status(place.state_folder())
     try:
         found = overview(store.find(place.campaigns_folder(), campaign or None))
-    except StoreError:
+    except StoreError as error:
         if campaign:
             raise
         found = None
+        if os.path.lexists(place.campaigns_folder()):
+            console.say(error.message)
     if as_json:
         documents.show(
             "status",

@@ -47,9 +47,12 @@ def command(
     something, 6 when another rtlab is at work here, 130 when it was interrupted.
     """
     with console.progress("Looking at this machine") as notify:
-        from rtlab import testbed
+        from rtlab import plugins, testbed
+        from rtlab.errors import UsageError
 
         wanted = _decided(given, **_stored(like, given)) if like else _decided(given)
+        if provision and plugins.provider(wanted.provider).is_simulated:
+            raise UsageError("--provision does nothing with simulated: no machine is there to apply the roles to.")
         if like:
             _say_differences(like, wanted)
         done = testbed.up(wanted, place.state_folder(), notify, provision=provision)
@@ -84,7 +87,13 @@ def _tell(done: Up, as_json: bool) -> None:
 
 
 def _decided(given: Given, **stored: Any) -> TestbedSettings:
-    """The settings with provider, backend and profile decided; says on stderr what `auto` chose, and why."""
+    """The settings with provider, backend and profile decided; says on stderr what `auto` chose, and why.
+
+    Raises:
+        UsageError: an option would do nothing.
+    """
+    from rtlab.artifacts import profile
+    from rtlab.config import require_use
     from rtlab.host import choice
 
     wanted = given.config(**stored).testbed
@@ -92,6 +101,8 @@ def _decided(given: Given, **stored: Any) -> TestbedSettings:
     decided, reason = choice.resolve(wanted, runtimes_named=named, standing=_standing())
     if reason:
         console.say(reason)
+    require_use(given.values, decided)
+    profile.require_use(profile.load(decided.profile), given.values)
     return decided
 
 

@@ -5,6 +5,7 @@ Types and ranges stand in the annotations; pydantic checks them, and ``load`` re
 """
 
 from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load, option
+from rtlab.config.relevance import require_use
 from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
@@ -34,5 +35,6 @@ __all__ = [
     "load",
     "option",
     "reference",
+    "require_use",
     "template",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rtlab import plugins
+from rtlab import files, plugins
 from rtlab.config import hypervisors
 from rtlab.config.setting import check, describe, listed, show
 from rtlab.config.settings import (
@@ -21,7 +22,7 @@ from rtlab.config.settings import (
     Config,
     TestbedSettings,
 )
-from rtlab.errors import ConfigError
+from rtlab.errors import ConfigError, StoreError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +34,10 @@ FILE_NAME = "rtlab.toml"
 
 # A configuration is a page of text; anything larger is another file.
 MAX_FILE_BYTES = 1_000_000
+# A key of many parts takes their number squared; no key of rtlab has more than four.
+MOST_DOTS = 200
+# So many problems are told; the rest is counted.
+MOST_PROBLEMS = 20
 
 # Options whose name on the command line is not the key's.
 _OPTIONS = {"campaign.margin_percent": "--margin", "campaign.until_percent": "--until"}
@@ -55,13 +60,14 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         ConfigError: naming each wrong key or value with its place and what is allowed.
     """
     file = path if path is not None else Path(FILE_NAME)
-    text = _read(file) if path is not None or file.exists() else ""
+    text = _read(file) if path is not None or os.path.lexists(file) else ""
     data = _parse(file, text)
     given = {key: value for key, value in _flat(overrides or {}) if value is not None}
     reader = _Reader(file, text, given)
     config = reader.config(data)
     if reader.problems:
-        raise ConfigError("\n".join(reader.problems), remedy=reader.remedy())
+        more = [f"… and {reader.untold} more problems."] if reader.untold else []
+        raise ConfigError("\n".join([*reader.problems, *more]), remedy=reader.remedy())
     return dataclasses.replace(config, source=str(file) if text else "")
 
 
@@ -76,25 +82,33 @@ def _flat(nested: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 
 
 def _read(file: Path) -> str:
+    if not os.path.lexists(file):
+        raise ConfigError(f"There is no file {_short(file)}.", remedy="`rtlab init` writes a commented rtlab.toml.")
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{file} is larger than {MAX_FILE_BYTES} bytes: that is no configuration of rtlab.")
         # Some editors put a byte-order mark in front; it means nothing in UTF-8.
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ConfigError(f"There is no file {file}.", remedy="`rtlab init` writes a commented rtlab.toml.") from None
+        return files.read(file, MAX_FILE_BYTES, follow=True).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8.") from error
-    except OSError as error:
-        raise ConfigError(f"Cannot read {file}: {error.strerror}.") from error
+        raise ConfigError(
+            f"{_short(file)} is not UTF-8 text (byte {error.start}).", remedy="Save it as UTF-8."
+        ) from error
+    except StoreError as error:
+        raise ConfigError(f"{error.message.rstrip('.')}: that is no configuration of rtlab.") from error
+
+
+def _short(file: Path) -> str:
+    return str(file) if len(str(file)) <= 200 else f"{str(file)[:200]}…"
 
 
 def _parse(file: Path, text: str) -> dict[str, Any]:
     try:
+        if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+            raise ValueError(f"a line has more than {MOST_DOTS} points")
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        raise ConfigError(f"{file} is not valid: it is nested too deeply.") from None
+    except ValueError as error:  # a number of 5 000 digits is one, too
         raise ConfigError(
-            f"{file} is not valid TOML: {error}.",
+            f"{file} is not valid TOML: {str(error)[:300]}.",
             remedy="Texts stand in double quotes, lists in [brackets]: `rtlab init --stdout` shows every key.",
         ) from error
 
@@ -107,6 +121,7 @@ class _Reader:
         self.text = text
         self.overrides = overrides
         self.problems: list[str] = []
+        self.untold = 0
 
     def config(self, data: Mapping[str, Any]) -> Config:
         for name in data.keys() - SECTIONS.keys() - {"experiments"}:
@@ -279,21 +294,31 @@ class _Reader:
 
     # ------------------------------------------------------------- telling
 
+    def _enough(self) -> bool:
+        """Whether no further problem is told: each costs a search in the text, and nobody reads thousands."""
+        enough = len(self.problems) >= MOST_PROBLEMS
+        self.untold += enough
+        return enough
+
     def _place(self, dotted: str) -> str:
         """``rtlab.toml line 7: campaign.runs``, or the option when the value came from the command line."""
         if dotted in self.overrides:
             return option(dotted)
         line = line_of(self.text, dotted)
-        return f"{self.file}{f' line {line}' if line else ''}: {dotted}"
+        return f"{self.file}{f' line {line}' if line else ''}: {dotted[:120]}"
 
     def _wrong(self, dotted: str, value: Any, why: str) -> None:
+        if self._enough():
+            return
         shown = show(value)
         between = " " if dotted in self.overrides else " = "
         self.problems.append(f"{self._place(dotted)}{between}{shown}: {why}.")
 
     def _unknown(self, dotted: str, name: str, known: Iterable[str], kind: str) -> None:
+        if self._enough():
+            return
         known = tuple(known)
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        close = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.5)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         place = self._place(dotted)
         if any(f"{given}.".startswith(f"{dotted}.") for given in self.overrides if given.startswith("experiments.")):

@@ -219,6 +219,8 @@ def show(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):  # dates and times
         text = str(value)
+    except RecursionError:
+        return "something nested too deeply"
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -650,10 +650,13 @@ class _Examiner:
         yield self._check(
             "disk-cache",
             "disk for the cache",
-            "ok" if facts.cache_free_bytes >= CACHE_DISK_BYTES else "missing",
-            f"{format_bytes(facts.cache_free_bytes)} free of {format_bytes(CACHE_DISK_BYTES)} ({facts.cache_path})",
+            "ok" if facts.cache_free_bytes >= CACHE_DISK_BYTES and not facts.cache_refused else "missing",
+            facts.cache_refused.rstrip(".")
+            or f"{format_bytes(facts.cache_free_bytes)} free of {format_bytes(CACHE_DISK_BYTES)} ({facts.cache_path})",
             "boxes and images are kept there",
-            "Free some space, or set RTLAB_CACHE to a folder on another disk.",
+            "Set RTLAB_CACHE to a folder that you may write to."
+            if facts.cache_refused
+            else "Free some space, or set RTLAB_CACHE to a folder on another disk.",
             "local",
             *_MACHINES,
         )

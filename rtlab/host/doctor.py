@@ -15,7 +15,7 @@ from rtlab.artifacts import cache
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
 from rtlab.connection.playbook import PlaybookRun, apply
-from rtlab.errors import HostUnfit
+from rtlab.errors import HostUnfit, StoreError
 from rtlab.host import checks, choice, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
@@ -85,7 +85,17 @@ class Changes:
 
 def examine(settings: TestbedSettings) -> Diagnosis:
     """Look at this machine; a few seconds."""
-    return diagnose(host.collect(Path.cwd(), cache.folder(".")), settings)
+    try:
+        folder = Path.cwd()
+    except OSError:  # it was removed: doctor answers all the same
+        folder = Path("/")
+    refused = ""
+    try:
+        cache.folder(".")
+    except StoreError as error:
+        refused = error.message
+    facts = host.collect(folder, cache.path())
+    return diagnose(dataclasses.replace(facts, cache_refused=refused), settings)
 
 
 def diagnose(facts: HostFacts, settings: TestbedSettings) -> Diagnosis:

@@ -150,6 +150,7 @@ class HostFacts:
     state_free_bytes: int = 0
     cache_path: str = ""
     cache_free_bytes: int = 0
+    cache_refused: str = ""
     governor: str | None = None
     turbo: bool | None = None
     ksm: bool | None = None

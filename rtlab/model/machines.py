@@ -215,6 +215,7 @@ class Runtime:
         summary: One sentence for ``--help`` and docs.
         shim: Type of its own shim, as containerd calls it; empty: it is driven by runC's.
         engine: Which engine drives it, for an arm that says so (``runc@containerd``); empty: the machine's first.
+        settings: Names of the settings of ``rtlab up`` that decide which release of it is installed, and how.
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
             are made from it. Asked before anything is made.
@@ -232,6 +233,7 @@ class Runtime:
     summary: str = ""
     shim: str = ""
     engine: str = ""
+    settings: frozenset[str] = frozenset()
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
 

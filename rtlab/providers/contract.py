@@ -60,6 +60,8 @@ class Provider(Protocol):
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
         also_called: Other names by which the setting ``provider`` asks for it, with the settings that go with each.
         reboots_if_allowed: The machines are others', and are rebooted only with the setting ``allow_reboot``.
+        settings: Names of the settings of ``TestbedSettings`` that this provider uses, beside those that every one
+            uses; an option that it does not use is refused with it.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Provider(Protocol):
     also_called: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     reboots_if_allowed: bool = False
     starts_engines: bool = False
+    settings: frozenset[str] = frozenset()
 
     def open(self, testbed: Testbed, state: StateFolder) -> Machines:
         """The machines of a testbed that ``up`` made, to work with."""

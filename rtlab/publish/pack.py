@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rtlab import atomic, report, scratch
+from rtlab import atomic, ownership, report, scratch, store
 from rtlab.errors import StoreError, UsageError
 from rtlab.publish import description, payload
 from rtlab.publish.bag import digest_of, make_bag, make_zip
@@ -83,6 +83,7 @@ def pack(campaign: Campaign, output: Path | None = None, *, authors: Sequence[st
     if not NAME.fullmatch(name) or redaction.text(name) != name:
         name = f"campaign-{campaign.digest[:8]}" if re.fullmatch("[0-9a-f]{64}", campaign.digest) else "campaign"
     file = output or Path(f"{name}.zip")
+    store.require_target(file)
     if file.exists():
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE")
     atomic.make_folder(file.parent)
@@ -132,6 +133,7 @@ def _place(archive: Path, file: Path) -> None:
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE") from None
     except OSError:  # a file system without hard links
         os.replace(archive, file)
+    ownership.hand_over(file, file.parent)
     atomic.sync_folder(file.parent)
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rtlab import text as texts
 from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
 from rtlab.report import paper
 from rtlab.report.answer import Answer, Line, listed
@@ -360,6 +361,9 @@ def _about_the_page(parameters: Mapping[str, Json]) -> list[str]:
 
 # --------------------------------------------------------------------------- formats
 
+markdown_text = texts.markdown
+csv_text = texts.csv_cell
+
 
 def markdown(tables: Sequence[Table]) -> str:
     """The tables as GitHub's Markdown."""
@@ -379,14 +383,6 @@ def markdown(tables: Sequence[Table]) -> str:
 def row_name(row: Row) -> str:
     """``runC``, or whose values the paper printed."""
     return f"the paper's {row.runtime}" if row.of_the_paper else row.runtime
-
-
-def markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no link, no HTML comes of it."""
-    escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_[]|#!":
-        escaped = escaped.replace(character, f"\\{character}")
-    return escaped
 
 
 def as_csv(tables: Sequence[Table], level: str, answer: Answer | None = None) -> str:
@@ -424,9 +420,3 @@ def _answered(answer: Answer, line: Line) -> Iterator[tuple[str, str, str, float
         yield cell.title, "ratio", "1", cell.ratio, cell.word if cell.ratio else cell.reason
         yield cell.title, "ratio, low", "1", cell.low, ""
         yield cell.title, "ratio, high", "1", cell.high, ""
-
-
-def csv_text(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    text = clean(text)
-    return "'" + text if text[:1] in ("=", "+", "-", "@") else text

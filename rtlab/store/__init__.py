@@ -21,8 +21,9 @@ refused, and every raw file is compared with the digest in its record.
 Schema history: 1 (rtlab 0.1) first.
 """
 
-from rtlab.store.campaign import CALIBRATION, LEFTOVER, RAW_FILES, SCHEMA, Campaign, folder_name
+from rtlab.store.campaign import Campaign
 from rtlab.store.finding import find, folders, known
+from rtlab.store.layout import CALIBRATION, LEFTOVER, RAW_FILES, SCHEMA, folder_name
 from rtlab.store.making import create, published, spec_digest
 from rtlab.store.reading import (
     MAX_FILE_BYTES,
@@ -32,6 +33,7 @@ from rtlab.store.reading import (
     read_file,
     read_json,
 )
+from rtlab.store.target import require_target
 
 __all__ = [
     "CALIBRATION",
@@ -51,5 +53,6 @@ __all__ = [
     "published",
     "read_file",
     "read_json",
+    "require_target",
     "spec_digest",
 ]

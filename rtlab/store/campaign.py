@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,10 +18,13 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 import rtlab
-from rtlab import arrival, atomic, scratch
+from rtlab import arrival, atomic, ownership, scratch
 from rtlab.errors import StoreError
+from rtlab.files import read
 from rtlab.model import CampaignSpec, Json, Outcome, RawOutput, Record, Testbed, Trial
 from rtlab.state import hold_lock, is_held, now, testbed_from_json
+from rtlab.store import checking
+from rtlab.store.layout import CALIBRATION, LEFTOVER, MOMENT, RAW_FILES, SCHEMA, folder_name, folder_order
 from rtlab.store.reading import (
     MAX_FILE_BYTES,
     MAX_JSON_BYTES,
@@ -31,17 +33,12 @@ from rtlab.store.reading import (
     first_problem,
     json_lines,
     load_json,
-    read,
+    parsed,
     validated,
 )
 
-SCHEMA = 1
 # Facts are read again at each resume: so many readings of one machine, the newest, are looked at.
 MAX_READINGS = 20
-CALIBRATION = "calibration"
-# Folders that a kill left in the making (of earlier versions, too, which put no random number into the name).
-LEFTOVER = re.compile(r"\.\d{8}T\d{6}Z-[^/]{1,100}?(?:\.[0-9a-f]{8})?\.tmp")
-RAW_FILES = ("stdout", "stderr", "probe.json")
 
 _EMPTY = hashlib.sha256().hexdigest()
 _SPEC = TypeAdapter(CampaignSpec)
@@ -214,6 +211,7 @@ class Campaign:
         temporary = parent / f".{final.name}.{secrets.token_hex(4)}.tmp"
         try:
             temporary.mkdir()
+            ownership.hand_over(temporary, parent)
             for name, content in files.items():
                 self._write(temporary / name, content)
             text = json.dumps(asdict(record), indent=2, sort_keys=True, allow_nan=False) + "\n"
@@ -233,6 +231,7 @@ class Campaign:
 
     def _write(self, path: Path, content: bytes) -> None:
         with open(path, "xb") as file:
+            ownership.hand_over(file.fileno(), path.parent)
             file.write(content)
             if self.durable:
                 file.flush()
@@ -244,7 +243,9 @@ class Campaign:
             entries = [e.name for e in os.scandir(self.folder / place) if not e.name.startswith(".")]
         except FileNotFoundError:
             return ()
-        return tuple(self.folder / place / name for name in sorted(entries, key=_folder_order))
+        except OSError as error:
+            raise StoreError(f"Cannot read {self.folder / place}: {error.strerror}.") from error
+        return tuple(self.folder / place / name for name in sorted(entries, key=folder_order))
 
     def calibration(self) -> tuple[RawOutput, ...]:
         """The runs before the first block, with their verbatim output."""
@@ -265,6 +266,9 @@ class Campaign:
         record = validated(_RECORD, read(file, MAX_RECORD_BYTES), file)
         if folder.name != folder_name(record):
             raise StoreError(f"{file} belongs to another trial: its folder should be called {folder_name(record)}.")
+        for moment in (record.started_at, record.ended_at):
+            if not _is_moment(moment):
+                raise StoreError(f"{file} is damaged: {moment[:60]!r} is no moment.")
         return record
 
     def raw_outputs(self) -> Iterator[RawOutput]:
@@ -293,7 +297,7 @@ class Campaign:
                     remedy="Get an unchanged copy of the campaign; `rtlab verify` lists every changed file.",
                 )
         try:
-            probe = json.loads(content.get("probe.json") or b"{}")
+            probe = parsed(content.get("probe.json") or b"{}")
         except ValueError:
             probe = {}
         return RawOutput(
@@ -304,24 +308,8 @@ class Campaign:
         )
 
     def changed_files(self) -> tuple[str, ...]:
-        """What is not as it was stored: raw files missing or changed, records damaged; relative paths with reasons."""
-        problems = []
-        for folder in (*self.trial_folders(), *self.trial_folders(CALIBRATION)):
-            name = str(folder.relative_to(self.folder))
-            try:
-                record = self.record(folder)
-            except StoreError as error:
-                problems.append(f"{name}/record.json: {error.message}")
-                continue
-            for file, digest in sorted(record.files.items()):
-                try:
-                    content = read(folder / file, MAX_FILE_BYTES)
-                except StoreError as error:
-                    problems.append(f"{name}/{file}: {error.message}")
-                    continue
-                if hashlib.sha256(content).hexdigest() != digest:
-                    problems.append(f"{name}/{file}: changed")
-        return tuple(problems)
+        """What is not as it was stored: changed, damaged, missing, or against the plan; places with reasons."""
+        return tuple(checking.problems(self))
 
     def sweep(self) -> None:
         """Remove temporary files and folders that a kill left behind; they never held an acknowledged trial."""
@@ -340,6 +328,13 @@ class Campaign:
     def worked_on(self) -> bool:
         """Whether a process holds the campaign's lock at the moment."""
         return is_held(self.folder / ".lock")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return bool(MOMENT.fullmatch(text) and datetime.fromisoformat(text[:-1]))
+    except ValueError:
+        return False
 
 
 def _readable(record: Record, files: Mapping[str, bytes]) -> tuple[Record, Mapping[str, bytes]]:
@@ -363,14 +358,3 @@ def _readable(record: Record, files: Mapping[str, bytes]) -> tuple[Record, Mappi
         reason = f"more came than is kept: {'; '.join(problems)}. {reason}".rstrip()
         record = replace(record, outcome=outcome)
     return replace(record, reason=reason, boot_id=boot_id), fitting
-
-
-def folder_name(record: Record) -> str:
-    """The name of an attempt's folder below ``trials``."""
-    number, rest = record.trial.key.split("-", 1)
-    return f"{number}.{record.attempt}-{rest}"
-
-
-def _folder_order(name: str) -> tuple[int, int, str]:
-    found = re.match(r"(\d{1,9})\.(\d{1,6})-", name)
-    return (int(found[1]), int(found[2]), name) if found else (10**9, 0, name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 from rtlab.errors import StoreError
-from rtlab.store.campaign import LEFTOVER, Campaign
+from rtlab.files import reason, remedy
+from rtlab.store.campaign import Campaign
+from rtlab.store.layout import LEFTOVER
 
 
 def find(parent: Path, name: str | None = None) -> Campaign:
@@ -19,9 +23,9 @@ def find(parent: Path, name: str | None = None) -> Campaign:
             f"{name[:120]!r} is no campaign, but what a kill left of one before its first trial.",
             remedy="The next `rtlab bench` removes it and begins anew.",
         )
-    if name and (Path(name) / "campaign.json").is_file():
+    if name and _holds(Path(name), "campaign.json"):
         return Campaign(Path(name))
-    if name and (Path(name) / "bagit.txt").is_file():  # what `rtlab pack` made, unpacked
+    if name and _holds(Path(name), "bagit.txt"):  # what `rtlab pack` made, unpacked
         inside = sorted((Path(name) / "data").glob("*/campaign.json"))
         if len(inside) == 1:
             return Campaign(inside[0].parent)
@@ -53,4 +57,22 @@ def known(parent: Path) -> tuple[Campaign, ...]:
 
 def folders(parent: Path) -> list[Path]:
     """Folders with a campaign.json, by name. Hidden ones are in the making, or left from it: never a campaign."""
-    return sorted(p.parent for p in parent.glob("*/campaign.json") if not p.parent.name.startswith("."))
+    try:
+        names = [entry.name for entry in os.scandir(parent) if not entry.name.startswith(".")]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StoreError(f"Cannot read {parent}: {reason(error)}.", remedy=remedy(error, parent)) from error
+    return [parent / name for name in sorted(names) if _holds(parent / name, "campaign.json")]
+
+
+def _holds(folder: Path, name: str) -> bool:
+    """Whether there is a file of that name in a folder; what can be no folder holds none."""
+    try:
+        return stat.S_ISREG(os.stat(folder / name).st_mode)
+    except ValueError:  # a null character
+        return False
+    except OSError as error:
+        if isinstance(error, PermissionError):
+            raise StoreError(f"Cannot read {folder}: {reason(error)}.", remedy=remedy(error, folder)) from error
+        return False

@@ -14,10 +14,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import rtlab
-from rtlab import atomic, scratch
+from rtlab import atomic, ownership, scratch
 from rtlab.model import CampaignSpec, Testbed, Trial
 from rtlab.state import now, testbed_to_json
-from rtlab.store.campaign import LEFTOVER, SCHEMA, Campaign
+from rtlab.store.campaign import Campaign
+from rtlab.store.layout import LEFTOVER, SCHEMA
 
 
 def spec_digest(spec: CampaignSpec, testbed_id: str) -> str:
@@ -54,8 +55,8 @@ def create(
     folder = parent / f"{stamp}-{spec.name}"
     try:
         with scratch.folder(parent, folder.name, ".tmp") as temporary:
-            (temporary / "trials").mkdir()
-            (temporary / "facts").mkdir()
+            atomic.make_folder(temporary / "trials")
+            atomic.make_folder(temporary / "facts")
             atomic.write_json(temporary / "testbed.json", testbed_to_json(published(testbed)))
             lines = "".join(json.dumps(asdict(trial), sort_keys=True) + "\n" for trial in plan)
             atomic.write_bytes(temporary / "plan.jsonl", lines.encode())
@@ -95,6 +96,11 @@ def _keep_provisioning(made_with: Path, folder: Path) -> None:
     for name in ("playbooks", "roles"):
         ignored = shutil.ignore_patterns("__pycache__", ".*")
         shutil.copytree(made_with / name, folder / "ansible" / name, ignore=ignored, copy_function=shutil.copyfile)
+    for place, _, names in os.walk(folder / "ansible"):  # from above, so that each finds its parent handed over
+        ownership.hand_over(Path(place), Path(place).parent)
+        for name in names:
+            ownership.hand_over(Path(place) / name, Path(place))
+    ownership.hand_over(folder / "Vagrantfile", folder)
 
 
 def published(testbed: Testbed) -> Testbed:

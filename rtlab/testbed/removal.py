@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtlab import plugins
-from rtlab.errors import RtlabError
+from rtlab.errors import RtlabError, TestbedMissing
 from rtlab.model import Notify, Resource, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.state import StateFolder
@@ -30,6 +30,9 @@ def teardown(state: StateFolder, notify: Notify, *, testbed_id: str | None = Non
     """Remove everything of this folder's testbed, or of the one with the given id (when the state was lost).
 
     Works after a half-failed ``up`` (from the journal and from what exists), and twice in a row.
+
+    Raises:
+        TestbedMissing: nothing carries the given id.
     """
     with state.locked("rtlab teardown"):
         own = state.testbed_id()
@@ -46,6 +49,11 @@ def teardown(state: StateFolder, notify: Notify, *, testbed_id: str | None = Non
             removed += [r for r in existing if (r.kind, r.name) not in gone]
         if not left and target == own:
             state.clear()
+        if testbed_id and target != own and not removed and not left:
+            raise TestbedMissing(
+                f"There is no testbed {testbed_id}: nothing on this machine carries that id.",
+                remedy="`rtlab teardown` without --id lists those whose folder was lost.",
+            )
         return Down(testbed_id=target, removed=tuple(removed), left=tuple(left))
 
 

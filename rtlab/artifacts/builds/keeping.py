@@ -120,7 +120,7 @@ def keep(
 
 def kept(build: Build, made_with: Mapping[str, str]) -> Obtained | None:
     """What the cache holds now; None when it must be made."""
-    return _kept(cache.folder("builds") / _stem(build, made_with), build, made_with)
+    return _kept(cache.path() / "builds" / _stem(build, made_with), build, made_with)
 
 
 def _stem(build: Build, made_with: Mapping[str, str]) -> str:

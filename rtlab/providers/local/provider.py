@@ -91,6 +91,7 @@ class LocalProvider(Provider):
     name = "local"
     starts_engines = True
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
+    settings = frozenset({"engine", "engines"})
 
     def check(self, settings: TestbedSettings) -> None:
         """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""

@@ -126,6 +126,7 @@ class SimulatedProvider(Provider):
     name = "simulated"
     summary = "No machines: values drawn from a scenario with known truth, to see and test the tool."
     is_simulated = True
+    settings = frozenset({"machines", "scenario"})
 
     def check(self, settings: TestbedSettings) -> None:
         """The scenario exists and is right."""

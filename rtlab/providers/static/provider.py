@@ -37,6 +37,7 @@ class StaticProvider(Provider):
     name = "static"
     summary = "Machines that exist already, by SSH, from an Ansible inventory."
     reboots_if_allowed = True
+    settings = frozenset({"inventory", "allow_reboot"})
 
     def lacks(self, settings: TestbedSettings) -> Mapping[str, str]:
         wanted = f"must be the path of an Ansible inventory for provider {self.name}"

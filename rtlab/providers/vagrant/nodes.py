@@ -19,6 +19,10 @@ from rtlab.providers.vagrant import seed
 
 # Boxes are no larger than this; a larger disk is grown at the first boot.
 BOX_DISK_GB = 10
+# What decides how they are made (see ``rtlab.providers.contract.Provider.settings``).
+SETTINGS = frozenset(
+    {"accel", "backend", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,7 +30,7 @@ from rtlab.host import virtualization
 from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
-from rtlab.providers.vagrant.nodes import BOX_DISK_GB, Node, box_of, free_port, level_of, mac_of, seed_of
+from rtlab.providers.vagrant.nodes import BOX_DISK_GB, SETTINGS, Node, box_of, free_port, level_of, mac_of, seed_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
 from rtlab.state import StateFolder, now
 
@@ -51,6 +51,7 @@ class VagrantProvider(Provider):
     summary = "Vagrant machines with libvirt (hardware virtualization or emulated) or VirtualBox."
     makes_machines = True
     also_called: Mapping[str, Mapping[str, str]] = {name: {"backend": name} for name in ("libvirt", "virtualbox")}
+    settings = SETTINGS
 
     # ------------------------------------------------------------- up
 
@@ -329,8 +330,7 @@ def _log(state: StateFolder) -> Path:
 def _backend_name(settings: TestbedSettings) -> str:
     if shutil.which("vagrant") is None:
         raise HostUnfit("Vagrant is not installed.", remedy="`rtlab doctor --fix` installs it.")
-    backend = str(settings.backend)
-    if backend == "auto":
+    if (backend := str(settings.backend)) == "auto":
         backend = "virtualbox" if _reachable(virtualbox) else "libvirt"
     if backend == "virtualbox" and not _reachable(virtualbox):
         raise HostUnfit(

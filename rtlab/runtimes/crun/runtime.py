@@ -10,5 +10,6 @@ RUNTIME = Runtime(
     proof="crun",
     own_kernel=False,
     needs_kvm=False,
+    settings=frozenset({"crun_url", "crun_sha256"}),
     summary="An OCI runtime in C.",
 )

@@ -17,5 +17,6 @@ RUNTIME = Runtime(
             "this gVisor is older than this kernel: Linux 6.11 and later need a release after 2024-07-29"
         ),
     },
+    settings=frozenset({"gvisor_sha512"}),
     summary="A user-space kernel that intercepts system calls.",
 )

@@ -30,6 +30,7 @@ RUNTIME = Runtime(
     needs_kvm=True,
     variants=True,
     summary="A light virtual machine around each container.",
+    settings=frozenset({"kata", "kata_version", "kata_flavour", "kata_archive", "kata_sha256"}),
     pin=_pin,
     check=_check,
 )

@@ -1,0 +1,73 @@
+"""Which options of `up` matter to which machines and runtimes. An option that would do nothing is refused.
+
+The table is not written here: each provider and each runtime says which settings it uses (``settings`` of
+``rtlab.providers.contract.Provider`` and of ``rtlab.model.Runtime``). What stands in rtlab.toml may serve several
+providers and is not refused; what is typed is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rtlab import plugins
+from rtlab.config.reading import option
+from rtlab.config.settings import TestbedSettings
+from rtlab.errors import UsageError
+
+# What every testbed has.
+COMMON = frozenset({"provider", "profile", "runtimes", "design"})
+
+
+def providers_of(key: str) -> tuple[str, ...]:
+    """The providers to which a setting matters."""
+    names = plugins.names("providers")
+    if key in COMMON:
+        return names
+    if runtimes_of(key):  # a release is installed on machines that rtlab makes
+        return tuple(name for name in names if plugins.provider(name).makes_machines)
+    return tuple(name for name in names if key in plugins.provider(name).settings)
+
+
+def runtimes_of(key: str) -> tuple[str, ...]:
+    """The runtimes whose release or configuration a setting decides; empty for any other setting."""
+    return tuple(name for name in plugins.names("runtimes") if key in plugins.runtime(name).settings)
+
+
+def refusal(key: str, settings: TestbedSettings) -> str:
+    """Why a setting does nothing with these settings, whose provider is chosen; empty when it matters."""
+    useful = providers_of(key)
+    if settings.provider not in useful:
+        return f"does nothing with {shown(settings.provider, settings)}; it is for {', '.join(map(shown, useful))}"
+    if (key, settings.backend) == ("accel", "virtualbox"):
+        return "does nothing with virtualbox, which knows hardware virtualization only; it is for libvirt"
+    runtimes = runtimes_of(key)
+    wanted = {name.partition(":")[0] for name in settings.runtimes}
+    if runtimes and not wanted & set(runtimes):
+        return f"does nothing without the runtime {' or '.join(runtimes)}; there are {', '.join(settings.runtimes)}"
+    if key == "box_sha256" and settings.box:
+        return "does nothing with --box, which is used as it is"
+    return ""
+
+
+def require_use(keys: Iterable[str], settings: TestbedSettings) -> None:
+    """UsageError naming every option that would do nothing.
+
+    Args:
+        keys: The settings that were given on the command line.
+    """
+    problems = [f"{option(f'testbed.{key}')} {why}." for key in keys if (why := refusal(key, settings))]
+    if problems:
+        raise UsageError("\n".join(problems), remedy="Leave it out, or choose another --provider.")
+
+
+def shown(provider: str, settings: TestbedSettings | None = None) -> str:
+    """A provider as it is called on the command line: by the other name that its settings stand for, if it has any."""
+    others = plugins.provider(provider).also_called
+    if not others:
+        return provider
+    meant = (
+        [other for other, means in others.items() if all(getattr(settings, k) == v for k, v in means.items())]
+        if settings is not None
+        else []
+    )
+    return ", ".join(meant or others)
