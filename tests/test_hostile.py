@@ -378,11 +378,13 @@ def test_a_hostile_text_in_every_free_field_at_once_is_text_in_every_format(payl
     assert not hits("x.tex", Path("x.tex").read_bytes())
 
 
-@pytest.mark.parametrize("payload", [p for p in PAYLOADS if "/" not in p and "\0" not in p and len(p) < 60], ids=ascii)
+# What a file system can hold as a name.
+NAMES = [p for p in PAYLOADS if not {"/", "\0", "\ud800"} & set(p) and len(p) < 60]
+
+
+@pytest.mark.parametrize("payload", NAMES, ids=ascii)
 def test_a_machine_with_a_hostile_name_is_text_in_every_format(payload: str, work: Path) -> None:
     """The name in plan, records, testbed, facts and folders alike: a whole campaign of such a machine."""
-    if "\ud800" in payload:
-        pytest.skip("no file system holds such a name")
     (folder,) = (work / "campaigns").iterdir()
     for file in [p for p in folder.rglob("*") if p.suffix in (".json", ".jsonl") and p.name != "campaign.json"]:
         file.write_text(file.read_text().replace('"node1"', json.dumps(payload)))

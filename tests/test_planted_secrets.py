@@ -25,7 +25,7 @@ from rtlab import report
 from rtlab.publish import pack
 from rtlab.publish.redaction import Redaction
 from rtlab.store import Campaign
-from tests.secrets import Planted, planted
+from tests.planted import Planted, planted
 
 PLANTED = planted()
 FRAMES = ("{}", "rtlab: {}", "at 12:00 {} now", "({})", '"{}"', "{}\nnext", "a={}", "{},", "\x1b[1m{}\x1b[0m", "{}\r")
