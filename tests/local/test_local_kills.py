@@ -139,7 +139,7 @@ def test_a_real_campaign_loses_and_doubles_nothing_by_kills_of_its_controller(tm
         bed = json.loads((folder / ".rtlab" / "testbed.json").read_text())
         machine = bed["machines"][0]
         asked = subprocess.run(
-            (machine["docker_cli"], "--host", f"unix://{machine['engine_socket']}", "ps", "--all", "--quiet"),
+            (machine["engine"]["cli"], "--host", f"unix://{machine['engine']['socket']}", "ps", "--all", "--quiet"),
             capture_output=True,
             text=True,
             check=True,

@@ -195,7 +195,7 @@ def test_rtlab_killed_by_the_kernel_for_want_of_memory_loses_one_trial(work: Pat
 MOUNTS = """
 import ctypes, os, sys, time
 from pathlib import Path
-from rtlab.engines.docker import private
+from rtlab.engines import private
 libc = ctypes.CDLL(None, use_errno=True)
 root, beside = Path(sys.argv[1]), Path(sys.argv[2])
 for at in [beside, *(root / f"m{number:04d}" for number in range(1000))]:
