@@ -23,7 +23,7 @@ from tests import invariants
 from tests.invariants import Before, require, rtlab
 
 pytestmark = [pytest.mark.local, pytest.mark.timeout(7200)]
-KILLS = int(os.environ.get("RTLAB_TEST_LOCAL_KILLS", "3"))
+KILLS = int(os.environ.get("RTLAB_TEST_LOCAL_KILLS", "2"))
 UP = ("up", "--provider", "local", "--profile", "modules", "--runtimes", "runc,gvisor")
 BENCH = ("bench", "--runs", "3", "--experiments", "boot", "--seed", "5", "--reboot", "never")
 
