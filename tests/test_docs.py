@@ -90,7 +90,7 @@ def test_the_simulated_block_of_the_first_campaign_runs(tmp_path: Path) -> None:
 
 def test_the_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
     readme = (ROOT / "README.md").read_text()
-    first = blocks(readme)[0][1].split("\n")
+    first = next(text for language, text in blocks(readme) if language == "sh").split("\n")
     assert [line for line in first if line] == ["make bench", "make test"]
 
 

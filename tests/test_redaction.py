@@ -255,3 +255,15 @@ def test_a_long_line_takes_linear_time(piece: str) -> None:
         return min(times)
 
     assert seconds(40_000) < max(9 * seconds(10_000), 0.02)
+
+
+def test_what_the_heading_says_of_a_runtime_is_said_of_the_packed_campaign_too() -> None:
+    entry = {
+        "version": "runsc version release-20260905.0",
+        "platform": "systrap",
+        "network": "host",
+        "parts": ["gvisor_sentry"],
+    }
+    facts = Redaction(["wolperdinger"]).facts({"runtimes": {"runsc": entry, "runc": {"parts": []}}})
+    assert facts["runtimes"]["runsc"] == entry
+    assert facts["runtimes"]["runc"] == {"parts": []}

@@ -86,6 +86,10 @@ FACTS: Mapping[Any, Any] = {
             "sha256": HEX,
             "version": VERSION,
             "arguments": [ARGUMENT],
+            # By these the heading calls what was measured old or not as people run it.
+            "platform": WORD,
+            "network": WORD,
+            "parts": [WORD],
             "configuration": {SETTING: SETTING_VALUE},
         }
     },

@@ -50,7 +50,7 @@ _PROBE = frozenset(
     "leaks load_after load_before log_directory log_path machine_boot_id machine_kernel "
     "machine_read_bytes machine_written_bytes meaning measured median_ns meminfo_bytes memory_bytes "
     "memory_used_by_the_paper_bytes metadata mirror missing namespace namespace_options never "
-    "new_kernel_messages null null_ns objections ok options outside page parts pid platform "
+    "new_kernel_messages null null_ns objections ok options outside page pid "
     "pod_sandbox_id processes prove psi_missing psi_some_s pss_bytes read_bytes ready remove_ns removed "
     "resources returned_ns root running runtime_handler runtime_root runtime_sha256 sandbox "
     "sandbox_config sandbox_sha256 seccomp security_context shim_sha256 started_ns state_files "
