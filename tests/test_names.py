@@ -61,7 +61,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.providers.local": (RUNTIMES | {"docker", "containerd"}, "a debt: the wirings of the private engine"),
     "rtlab.publish.redaction": ({"local", "simulated"}, "transports"),
     "rtlab.publish.allowlist": (
-        {"containerd", "cpu", "docker", "kata"},
+        {"containerd", "cpu", "docker", "kata", "network"},
         "keys of a machine's facts and of a testbed's details",
     ),
     "rtlab.report.ages": (
