@@ -24,7 +24,7 @@ from rtlab.engines.containerd.private import Engine, may_lower_oom_score
 from rtlab.errors import HostUnfit
 from rtlab.experiments.boot import measure as boot
 from rtlab.probe.base import TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Limits
+from rtlab.probe.engine import Limits, shim_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -399,7 +399,7 @@ def test_runtimes_are_the_handlers_of_its_configuration(cri: Any, tmp_path: Path
     found = engine.runtimes()
     assert list(found) == ["runc", "runsc"]
     assert engine.program("runc", found["runc"]) == str(shim)
-    assert client.shim_of("io.containerd.runsc.v1") == "containerd-shim-runsc-v1"
+    assert shim_of("io.containerd.runsc.v1") == "containerd-shim-runsc-v1"
 
 
 def test_boot_starts_nothing_by_a_command_line_that_is_none(cri: Any) -> None:

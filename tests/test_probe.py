@@ -32,7 +32,7 @@ from rtlab.connection import archive
 from rtlab.engines.docker import client
 from rtlab.experiments.network import measure as network
 from rtlab.probe import base, kernel, leaks, needs, page, proof, window
-from rtlab.probe.engine import Limits
+from rtlab.probe.engine import Limits, shim_of, without_registry
 from rtlab.runtimes.gvisor import proof as gvisor
 from rtlab.runtimes.kata import proof as kata
 
@@ -425,7 +425,7 @@ def test_the_kernels_command_line_names_no_host_or_disk(line: str, shown: str) -
     ],
 )
 def test_images_are_named_without_their_registry(reference: str, shown: str) -> None:
-    assert client.without_registry(reference) == shown
+    assert without_registry(reference) == shown
 
 
 # --------------------------------------------------------------------------- what /proc may lack
@@ -782,7 +782,7 @@ def test_what_a_shim_is_stands_in_the_file_of_the_engine_that_listens(tmp_path: 
     ],
 )
 def test_a_shims_program_by_containerds_rule(runtime_type: str, program: str) -> None:
-    assert client.shim_of(runtime_type) == program
+    assert shim_of(runtime_type) == program
 
 
 RUNSC_FLAGS = (Path(__file__).parent / "golden" / "runsc-flags.txt").read_text()

@@ -1,9 +1,8 @@
 """The machine's half of an engine: what an experiment, the proof and the other verbs may ask of it.
 
 One folder of ``rtlab/engines/`` holds one in its ``client.py``: a class ``Client`` made of (socket, deadline, what the
-request says of the engine), and
-``PROGRAMS`` and ``DAEMONS``, the names by which the kernel knows what lives beside a container (shims) and what serves
-all of them. The controller's half stands in ``rtlab/engines/contract.py``.
+request says of the engine), and ``PROGRAMS`` and ``DAEMONS``, the names by which the kernel knows what lives beside a
+container (shims) and what serves all of them. The controller's half stands in ``rtlab/engines/contract.py``.
 """
 
 import time
@@ -139,3 +138,16 @@ class Engine(object):
     def command_line(self, program: str, runtime: str, image: str, limits: Limits, labels: Dict[str, str]) -> List[str]:
         """The command with which a person starts such a container in the background; it prints the id."""
         raise NotImplementedError
+
+
+def shim_of(runtime_type: str) -> str:
+    """The program of a shim v2 runtime, named by its path or as containerd does it: ``io.containerd.kata.v2``."""
+    if runtime_type.startswith("io.containerd."):
+        return "containerd-shim-" + "-".join(runtime_type.split(".")[2:])
+    return runtime_type
+
+
+def without_registry(reference: str) -> str:
+    """An image's reference without the registry's host, which may be somebody's mirror."""
+    first, slash, rest = reference.partition("/")
+    return rest if slash and ("." in first or ":" in first or first == "localhost") else reference

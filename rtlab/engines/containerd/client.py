@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rtlab.engines.containerd.messages import METHODS, decode, encode
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Engine, Executed, Limits
+from rtlab.probe.engine import Engine, Executed, Limits, shim_of, without_registry
 from rtlab.probe.programs import environment_of, which
 
 # Names as the kernel cuts them, 15 characters.
@@ -408,19 +408,6 @@ def parsed(line: bytes) -> Tuple[str, str]:
         raise TrialFailed("the container's output is not written as CRI has it: %r" % line[:100])
     text = words[3].decode("utf-8", "surrogateescape")
     return words[1].decode(), text if words[2].split(b":")[0] == b"P" else text + "\n"
-
-
-def shim_of(runtime_type: str) -> str:
-    """The program of a shim v2 runtime, named by its path or as containerd does it: ``io.containerd.runsc.v1``."""
-    if runtime_type.startswith("io.containerd."):
-        return "containerd-shim-" + "-".join(runtime_type.split(".")[2:])
-    return runtime_type
-
-
-def without_registry(reference: str) -> str:
-    """An image's reference without the registry's host, which may be somebody's mirror."""
-    first, slash, rest = reference.partition("/")
-    return rest if slash and ("." in first or ":" in first or first == "localhost") else reference
 
 
 def _info(answer: Document, key: str = "info") -> Any:

@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Engine, Executed, Limits
+from rtlab.probe.engine import Engine, Executed, Limits, shim_of, without_registry
 from rtlab.probe.kernel import processes, read
 from rtlab.probe.programs import environment_of, which
 
@@ -337,12 +337,6 @@ def _quoted(text: str) -> str:
     return "".join(c if c.isalnum() else "%%%02X" % ord(c) for c in text)
 
 
-def without_registry(reference: str) -> str:
-    """An image's reference without the registry's host, which may be somebody's mirror."""
-    first, slash, rest = reference.partition("/")
-    return rest if slash and ("." in first or ":" in first or first == "localhost") else reference
-
-
 def daemon_of(socket_path: str) -> Optional[int]:
     """Pid of the dockerd that listens there; None where that cannot be told (systemd holds the socket: pid 1)."""
     try:
@@ -368,13 +362,6 @@ def daemon_settings(pid: Optional[int]) -> Document:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def shim_of(runtime_type: str) -> str:
-    """The program of a shim v2 runtime, named by its path or as containerd does it: ``io.containerd.kata.v2``."""
-    if runtime_type.startswith("io.containerd."):
-        return "containerd-shim-" + "-".join(runtime_type.split(".")[2:])
-    return runtime_type
 
 
 def wrapped_by_engine(path: str, folder: str) -> str:
