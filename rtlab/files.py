@@ -1,10 +1,12 @@
-"""Reading files that somebody else may have made: regular ones only, no links, never more than a limit."""
+"""Reading files that somebody else may have made: regular ones only, no links, never more than a limit; digests."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import IO
 
 from rtlab.errors import StoreError
 
@@ -37,6 +39,20 @@ def read(path: Path | str, cap: int, *, follow: bool = False) -> bytes:
     if max(status.st_size, len(content)) > cap:
         raise StoreError(f"{path} is larger than {cap} bytes.")
     return content
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file of any size, hex."""
+    with path.open("rb") as file:
+        return digest_of_open(file)
+
+
+def digest_of_open(file: IO[bytes]) -> str:
+    """SHA-256 of what is left to read in an open file, hex."""
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def reason(error: Exception) -> str:

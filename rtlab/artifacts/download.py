@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import os
 import re
@@ -18,6 +17,7 @@ from typing import IO, Any, BinaryIO
 
 from rtlab.artifacts import cache
 from rtlab.errors import CommandFailed, ConfigError, StoreError, Unsafe
+from rtlab.files import digest_of, digest_of_open
 from rtlab.model import Event, Notify
 from rtlab.units import format_bytes, format_duration
 
@@ -100,19 +100,6 @@ def _sweep(kept: Path) -> None:
                 part.unlink()
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    with path.open("rb") as file:
-        return _digest(file)
-
-
-def _digest(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(_CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
-
-
 def _copy(url: str, kept: Path, notify: Notify, stage: str, deadline: float) -> tuple[Path, str]:
     """Fetch into a file of this call's own beside ``kept``: two rtlab that fetch the same never write into one file.
 
@@ -134,7 +121,7 @@ def _copy(url: str, kept: Path, notify: Notify, stage: str, deadline: float) -> 
                 _receive(source, out, length, url, notify, stage, deadline)
                 # Of the file, through the descriptor that wrote it: what is handed over, not what was thought written.
                 out.seek(0)
-                return temporary, _digest(out)
+                return temporary, digest_of_open(out)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -28,6 +28,7 @@ from rtlab import atomic
 from rtlab.artifacts import apt_sources, cache
 from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, StoreError, UsageError
+from rtlab.files import digest_of
 from rtlab.model import Event, Notify, ignore_events
 from rtlab.state import wait_for_lock
 
@@ -188,7 +189,7 @@ def build(role: str, *, suite: str = "", notify: Notify = ignore_events) -> Imag
                 role=known,
                 reference=reference(known, suite),
                 path=folder / f"{stem}.tar",
-                sha256=_digest(archive),
+                sha256=digest_of(archive),
                 image_id=image_id,
                 packages=packages,
             )
@@ -288,7 +289,7 @@ def write_archive(
     """
     layer = path.with_suffix(".layer")
     write_layer(layer, root, recipe)
-    diff_id = _digest(layer)
+    diff_id = digest_of(layer)
     config = {
         "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
@@ -413,14 +414,6 @@ def _cached(folder: Path, stem: str, role: Role, suite: str) -> ImageArchive | N
         made = ImageArchive(**{**data, "role": role, "path": folder / f"{stem}.tar"})
     except (OSError, ValueError, TypeError):
         return None
-    if made.reference != reference(role, suite) or not made.path.is_file() or _digest(made.path) != made.sha256:
+    if made.reference != reference(role, suite) or not made.path.is_file() or digest_of(made.path) != made.sha256:
         return None
     return made
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import rtlab
 from rtlab import store
+from rtlab.files import digest_of
 from rtlab.publish.documents import write_text
 
 # ZIP knows no year before; a file's time says nothing here.
@@ -79,12 +80,3 @@ def bag_of(folder: Path) -> Path | None:
     bag = folder.absolute().parent.parent
     inside = folder.absolute().parent.name == "data"
     return bag if inside and (bag / "bagit.txt").is_file() and (bag / "manifest-sha256.txt").is_file() else None
-
-
-def digest_of(file: Path) -> str:
-    """SHA-256, read in parts."""
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while part := content.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()

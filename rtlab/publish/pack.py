@@ -22,8 +22,9 @@ from pathlib import Path
 
 from rtlab import atomic, ownership, report, scratch, store
 from rtlab.errors import StoreError, UsageError
+from rtlab.files import digest_of
 from rtlab.publish import description, payload
-from rtlab.publish.bag import digest_of, make_bag, make_zip
+from rtlab.publish.bag import make_bag, make_zip
 from rtlab.publish.documents import as_json, write_text
 from rtlab.publish.redaction import Redaction
 from rtlab.store import Campaign

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tarfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from xml.sax.saxutils import escape
 from rtlab import atomic
 from rtlab.connection.shell import run_checked
 from rtlab.errors import HostUnfit, Unsafe
+from rtlab.files import digest_of
 from rtlab.units import GIB
 
 Backend = Literal["libvirt", "virtualbox"]
@@ -168,8 +168,7 @@ def pack(image: Path, image_format: str, backend: Backend, suite: str, box: Path
         ) from error
     for _, file in members:
         file.unlink()
-    with box.open("rb") as file_object:
-        return _sha256(file_object)
+    return digest_of(box)
 
 
 def descriptor(suite: str, capacity: int, vmdk_size: int) -> str:
@@ -186,10 +185,3 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.mode = 0o644
     member.mtime = 0  # the same disk packed twice is the same box, to the byte
     return member
-
-
-def _sha256(file: object) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):  # type: ignore[attr-defined]
-        digest.update(chunk)
-    return digest.hexdigest()

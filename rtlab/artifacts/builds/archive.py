@@ -12,6 +12,7 @@ from rtlab.artifacts.builds import keeping
 from rtlab.artifacts.builds.keeping import Obtained
 from rtlab.artifacts.builds.kinds import Distribution, Release, UserFile, title
 from rtlab.errors import ConfigError, HostUnfit, Unsafe
+from rtlab.files import digest_of
 from rtlab.model import Notify
 
 
@@ -83,5 +84,5 @@ def installed(build: Distribution) -> Obtained:
             remedy=f"On Debian and Ubuntu: sudo apt-get install {' '.join(build.packages)}",
         )
     programs = {name: Path(path).resolve() for name, path in found.items() if path is not None}
-    digests = {name: download.digest_of(path) for name, path in programs.items()}
+    digests = {name: digest_of(path) for name, path in programs.items()}
     return Obtained(build=build, programs=programs, sha256=digests, made_with={})

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtlab.artifacts.download import digest_of
 from rtlab.connection.shell import run
 from rtlab.errors import HostUnfit
+from rtlab.files import digest_of
 
 
 def identity(purpose: str, libraries: Sequence[str], packages: Sequence[str]) -> dict[str, str]:

@@ -14,9 +14,9 @@ from rtlab.artifacts.builds.gomodule import without_servers
 from rtlab.artifacts.builds.keeping import STAGE, Obtained
 from rtlab.artifacts.builds.kinds import Crate, title
 from rtlab.artifacts.builds.toolchain import numbers
-from rtlab.artifacts.download import digest_of
 from rtlab.connection.shell import run
 from rtlab.errors import CommandFailed, HostUnfit, Unsafe
+from rtlab.files import digest_of
 from rtlab.model import Event, Notify
 
 DOWNLOAD_TIMEOUT_S = 1800.0

@@ -20,8 +20,8 @@ from typing import Any
 from rtlab import atomic
 from rtlab.artifacts import cache
 from rtlab.artifacts.builds.kinds import Build, kind_of, title
-from rtlab.artifacts.download import digest_of
 from rtlab.errors import StoreError
+from rtlab.files import digest_of
 from rtlab.model import Event, Notify
 from rtlab.state import wait_for_lock
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rtlab import atomic
 from rtlab.artifacts import programs
-from rtlab.artifacts.download import digest_of
 from rtlab.artifacts.profile import Profile
 from rtlab.engines import private as own
 from rtlab.errors import Unsafe
+from rtlab.files import digest_of
 from rtlab.model import Json, Notify
 from rtlab.state import StateFolder
 
