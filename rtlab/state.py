@@ -121,6 +121,13 @@ class StateFolder:
             ) from error
         return testbed_from_json(data)
 
+    def standing(self) -> Testbed | None:
+        """The testbed that ``up`` wrote; None where there is none. Raises StoreError as ``testbed`` does."""
+        try:
+            return self.testbed()
+        except TestbedMissing:
+            return None
+
     def write_testbed(self, testbed: Testbed) -> None:
         self.prepare()
         atomic.write_json(self.path / "testbed.json", testbed_to_json(testbed), 0o600)

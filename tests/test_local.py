@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import atomic, plugins
+from rtlab import atomic, plugins, testbed
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.engines.docker.private import Programs
@@ -252,3 +252,16 @@ def test_builds_asked_for_with_a_profile_that_has_none_are_refused() -> None:
     with pytest.raises(UsageError, match="debian-12 brings none"):
         local.PROVIDER.check(TestbedSettings(provider="local", profile="debian-12", engine="modules"))
     local.PROVIDER.check(TestbedSettings(provider="local", profile="modules", engine="modules"))
+
+
+@pytest.mark.parametrize("provider", ["local", "static"])
+def test_a_profile_whose_servers_do_not_answer_is_refused_before_anything_is_made(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where no machine is made and no build is released: its images come from there."""
+    monkeypatch.setattr(profile, "_answers", lambda host, timeout_s: False)
+    settings = TestbedSettings(provider=provider, profile="paper-2020", runtimes=("runc",), inventory="/nowhere")
+    monkeypatch.setattr(plugins.provider(provider), "check", lambda _: None, raising=False)
+    with pytest.raises(HostUnfit, match=r"needs download\.docker\.com, github\.com, registry-1\.docker\.io, which"):
+        testbed.up(settings, StateFolder(tmp_path / ".rtlab"), ignore_events)
+    assert not (tmp_path / ".rtlab").exists()

@@ -108,10 +108,11 @@ def _instead(name: str, profile: Profile, why: str, notify: Notify) -> tuple[Obt
         return ()
 
 
-def released(profile: Profile) -> tuple[Build, ...]:
-    """Those of the profile's builds for engine and runC that a vendor serves ready-made."""
-    pins = (builds.pinned(build) for name in NEEDED for build in profile.builds.get(name, ()))
-    return tuple(pin for pin in pins if builds.kind_of(pin) == "release")
+def releases_are_kept(profile: Profile) -> bool:
+    """Whether the profile takes engine and runC as their vendors serve them, and the cache has all of it."""
+    pins = [builds.pinned(build) for name in NEEDED for build in profile.builds.get(name, ())]
+    released = [pin for pin in pins if builds.kind_of(pin) == "release"]
+    return bool(released) and all(builds.ready(pin) for pin in released)
 
 
 def _announce(missing: Sequence[Build], notify: Notify) -> None:

@@ -11,7 +11,6 @@ from rtlab.cli.options import Given
 
 if TYPE_CHECKING:
     from rtlab.config import TestbedSettings
-    from rtlab.model import Testbed
     from rtlab.testbed import Up
 
 
@@ -98,22 +97,12 @@ def _decided(given: Given, **stored: Any) -> TestbedSettings:
 
     wanted = given.config(**stored).testbed
     named = "runtimes" in given.values or "runtimes" in stored
-    decided, reason = choice.resolve(wanted, runtimes_named=named, standing=_standing())
+    decided, reason = choice.resolve(wanted, runtimes_named=named, standing=place.state_folder().standing())
     if reason:
         console.say(reason)
     require_use(given.values, decided)
     profile.require_use(profile.load(decided.profile), given.values)
     return decided
-
-
-def _standing() -> Testbed | None:
-    """The testbed of this folder, if there is one."""
-    from rtlab.errors import TestbedMissing
-
-    try:
-        return place.state_folder().testbed()
-    except TestbedMissing:
-        return None
 
 
 def _stored(name: str, given: Given) -> dict[str, Any]:

@@ -40,9 +40,7 @@ def profile_of(where: str) -> str:
 def refusal(name: str = PROFILE) -> str:
     """Why that profile's engine and runC cannot be had here now; empty when they can."""
     if name == RELEASES:
-        pins = profile.load(RELEASES)
-        kept = all(builds.ready(pin) for pin in programs.released(pins))
-        silent = () if kept else _silent_servers()
+        silent = () if programs.releases_are_kept(profile.load(RELEASES)) else _silent_servers()
         return f"{', '.join(silent)} cannot be reached" if silent else ""
     return "" if _built() else _silent_proxy() or lacks_compiler()
 

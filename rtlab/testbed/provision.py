@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic, plugins
-from rtlab.artifacts import builds, images, profile, programs
+from rtlab.artifacts import images, profile, programs
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
 from rtlab.artifacts.programs import Programs
 from rtlab.config import TestbedSettings, hypervisors
 from rtlab.connection import archive
 from rtlab.connection.playbook import apply
-from rtlab.errors import HostUnfit, TestbedMissing, UsageError
+from rtlab.errors import HostUnfit, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
 from rtlab.providers.contract import Provider
 from rtlab.state import StateFolder
@@ -167,7 +167,7 @@ def _require_pins(pins: Profile, settings: TestbedSettings, given: Mapping[str, 
     """Say at once, before anything is made, what cannot be reached or is not pinned."""
     if not _made_already(settings, state):
         makes = plugins.provider(settings.provider).makes_machines
-        if makes or not all(builds.ready(pin) for pin in programs.released(pins)):
+        if makes or not programs.releases_are_kept(pins):
             profile.require_reachable(pins, settings.runtimes if makes else (), given, box=makes)
     missing = profile.missing_pins(pins, settings.runtimes, given)
     if missing:
@@ -190,9 +190,8 @@ def _check_runtimes(pins: Profile, names: Sequence[str], notify: Notify) -> None
 
 def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
     """Whether the machines stand with all that is asked for: then nothing is downloaded, and no server needed."""
-    try:
-        existing = state.testbed()
-    except TestbedMissing:
+    existing = state.standing()
+    if existing is None:
         return False
     there = {runtime for machine in existing.machines for runtime in machine.runtimes}
     asked = plugins.arms(settings.runtimes, settings.engines)
@@ -200,9 +199,8 @@ def _made_already(settings: TestbedSettings, state: StateFolder) -> bool:
 
 
 def _refuse_another_testbed(settings: TestbedSettings, state: StateFolder) -> None:
-    try:
-        existing = state.testbed()
-    except TestbedMissing:
+    existing = state.standing()
+    if existing is None:
         return
     if (existing.provider, existing.profile, existing.design) != (settings.provider, settings.profile, settings.design):
         raise UsageError(
@@ -285,11 +283,11 @@ def _variables(
         "bench_tools_probe": str(probe),
         "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
     }
-    # dockerd starts runC by itself: its program comes with the engine's.
-    files = {plugins.runtime(name).role: brought.files(name) for name in brought.runtimes - {"runc"}}
+    # What the engine starts by itself comes with it.
+    files = {plugins.runtime(name).role: brought.files(name) for name in brought.runtimes - set(programs.NEEDED)}
     variables |= {f"{role}_programs": listed for role, listed in files.items()}
     if brought.of:
-        variables["docker_programs"] = [*brought.files(programs.ENGINE), *brought.files("runc")]
+        variables["docker_programs"] = [file for name in programs.NEEDED for file in brought.files(name)]
     return variables | {k: v for k, v in given.items() if k != "box_sha256"}
 
 
