@@ -76,12 +76,14 @@ def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: 
     pins = {name: [builds.pinned(build) for build in profile.builds[name]] for name in names}
     if ENGINE in pins:
         pins[ENGINE] += [builds.pinned(build) for build in further if build not in profile.builds[ENGINE]]
-    _announce([pin for several in pins.values() for pin in several if not builds.ready(pin)], notify)
+    # Looked at once: to know that a build is whole is to read all of it.
+    there = {pin.name: builds.kept(pin) for several in pins.values() for pin in several}
+    _announce([pin for several in pins.values() for pin in several if there[pin.name] is None], notify)
     obtained: dict[str, tuple[Obtained, ...]] = {}
     lacking: dict[str, str] = {}
     for name, several in pins.items():
         try:
-            obtained[name] = tuple(builds.obtain(pin, notify) for pin in several)
+            obtained[name] = tuple(there[pin.name] or builds.obtain(pin, notify) for pin in several)
         except (HostUnfit, CommandFailed, ConfigError) as error:
             if name in NEEDED:
                 raise
@@ -118,7 +120,7 @@ def releases_are_kept(profile: Profile) -> bool:
 def _announce(missing: Sequence[Build], notify: Notify) -> None:
     """Say what will take time: compiling takes minutes."""
     made = [pin for pin in missing if builds.kind_of(pin) in ("go-module", "crate")]
-    fetched = [pin for pin in missing if pin not in made]
+    fetched = [pin for pin in missing if builds.kind_of(pin) in ("release", "file")]
     if fetched:
         notify(Event(stage="builds", message=f"fetching {', '.join(map(builds.title, fetched))}; the cache keeps them"))
     if made:

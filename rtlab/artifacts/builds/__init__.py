@@ -25,6 +25,7 @@ __all__ = [
     "Obtained",
     "Release",
     "UserFile",
+    "kept",
     "kind_of",
     "names",
     "obtain",
@@ -55,18 +56,21 @@ def obtain(build: Build, notify: Notify = ignore_events) -> Obtained:
     return archive.obtain(build, notify)
 
 
-def ready(build: Build) -> bool:
-    """Whether the cache has what ``obtain`` would give: then it asks no server and compiles nothing."""
+def kept(build: Build) -> Obtained | None:
+    """What ``obtain`` would give without a server or a compiler, verified; None where it would need one."""
     try:
         if isinstance(build, GoModule):
-            return keeping.kept(build, gomodule.made_with(build)) is not None
+            return keeping.kept(build, gomodule.made_with(build))
         if isinstance(build, Crate):
-            return keeping.kept(build, crate.made_with(build)) is not None
+            return keeping.kept(build, crate.made_with(build))
+        return archive.installed(build) if isinstance(build, Distribution) else keeping.kept(build, {})
     except HostUnfit:
-        return False
-    if isinstance(build, (Release, UserFile)):
-        return keeping.kept(build, {}) is not None
-    return True
+        return None
+
+
+def ready(build: Build) -> bool:
+    """Whether ``obtain`` would ask no server and compile nothing."""
+    return isinstance(build, Distribution) or kept(build) is not None
 
 
 def unreachable(build: GoModule) -> str:
