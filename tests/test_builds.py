@@ -662,7 +662,7 @@ def test_addresses_are_left_out_of_messages() -> None:
     assert gomodule.without_servers("get https://me:x@mirror.example/a: EOF") == "get <server>/a: EOF"
 
 
-def test_a_releases_folders_come_along_and_keep_their_names(tmp_path: Path) -> None:
+def test_a_releases_folders_come_along_and_keep_their_names(tmp_path: Path, cache: Path) -> None:
     """gVisor's releases of 2026 are several files; what lies elsewhere, or leaves the folder, is not taken."""
     members = {"./runsc": b"a", "gvisor-bin/sentry": b"b", "docs/x": b"c", "gvisor-bin/../../evil": b"d"}
     archive, digest = tar_of(tmp_path, members)
@@ -676,6 +676,7 @@ def test_a_releases_folders_come_along_and_keep_their_names(tmp_path: Path) -> N
             "runsc": b"a", "gvisor-bin/sentry": b"b",
         }  # fmt: skip
         assert builds.ready(build)
+        assert {path.parents[len(Path(name).parts)] for name, path in one.programs.items()} == {cache}
     assert not list(tmp_path.rglob("evil"))
     one.programs["gvisor-bin/sentry"].write_bytes(b"other")
     assert not builds.ready(build)
@@ -683,7 +684,7 @@ def test_a_releases_folders_come_along_and_keep_their_names(tmp_path: Path) -> N
 
 
 def test_where_a_release_cannot_be_had_the_next_best_build_is_taken_and_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {name: tmp_path / name for name in ("engine", "runc", "gvisor")}
     for name, file in files.items():

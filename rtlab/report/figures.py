@@ -247,10 +247,6 @@ def _number(value: float | None) -> str:
     return format_number(value, 3)
 
 
-def _span(low: float | None, high: float | None) -> str:
-    return _DASH if low is None or high is None else f"{format_number(low, 3)} to {format_number(high, 3)}"
-
-
 def _range(values: Sequence[float]) -> str:
     if not values:
         return _DASH

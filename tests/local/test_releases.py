@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rtlab.artifacts import builds, profile, programs
+from rtlab.artifacts import builds, cache, profile, programs
 from rtlab.artifacts.programs import Programs
 from rtlab.config import TestbedSettings
 from rtlab.engines.docker import private as engine
@@ -44,27 +45,34 @@ def built() -> Programs:
     return programs.obtain(("runc", "gvisor"), profile.load("modules"), ignore_events)
 
 
-@pytest.fixture
-def served(built: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """The vendors' files as files of this machine, pinned by their own digests, in a cache of their own."""
+@pytest.fixture(scope="module")
+def files_of_vendors(built: Programs, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
+    """Build -> its file, and the file's SHA-256. Packed once: it takes half a minute."""
+    folder = tmp_path_factory.mktemp("vendors")
     files = {name: path for one in built.builds for name, path in one.programs.items()}
     engine_files = ("dockerd", "docker", "docker-proxy", "containerd", "containerd-shim-runc-v2", "ctr")
-    digests = {
-        "docker": archive(tmp_path / "docker.tgz", "w:gz", {f"docker/{name}": files[name] for name in engine_files}),
-        "gvisor-release": archive(
-            # The module has no side programs: their folder stands empty but for one that nothing starts.
-            tmp_path / "gvisor.tar.bz2",
-            "w:bz2",
-            {"runsc": files["runsc"], "containerd-shim-runsc-v1": files["containerd-shim-runsc-v1"]}
-            | {"gvisor-bin/runsc-metric-server": files["docker-proxy"]},
-        ),
-        "runc-release": hashlib.sha256(files["runc"].read_bytes()).hexdigest(),
+    docker = archive(folder / "docker.tgz", "w:gz", {f"docker/{name}": files[name] for name in engine_files})
+    # The module has no side programs: their folder stands empty but for one that nothing starts.
+    gvisor = archive(
+        folder / "gvisor.tar.bz2",
+        "w:bz2",
+        {"runsc": files["runsc"], "containerd-shim-runsc-v1": files["containerd-shim-runsc-v1"]}
+        | {"gvisor-bin/runsc-metric-server": files["docker-proxy"]},
+    )
+    return {
+        "docker": (folder / "docker.tgz", docker),
+        "gvisor-release": (folder / "gvisor.tar.bz2", gvisor),
+        "runc-release": (files["runc"], hashlib.sha256(files["runc"].read_bytes()).hexdigest()),
     }
-    urls = {
-        "docker": tmp_path / "docker.tgz",
-        "gvisor-release": tmp_path / "gvisor.tar.bz2",
-        "runc-release": files["runc"],
-    }
+
+
+@pytest.fixture
+def served(
+    files_of_vendors: dict[str, tuple[Path, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, str]]:
+    """Build -> SHA-256 of its file, which the pins name, as a file of this test's own, whose vendor seems to answer."""
+    urls = {name: Path(shutil.copy(file, tmp_path)) for name, (file, _) in files_of_vendors.items()}
+    digests = {name: digest for name, (_, digest) in files_of_vendors.items()}
     text = builds.PINS.read_text()
     for name, digest in digests.items():
         text = re.sub(
@@ -80,6 +88,13 @@ def served(built: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.undo()
     builds.forget()
     today.forget()
+    # The images are this user's, and what was fetched from here is nobody's.
+    for digest in digests.values():
+        (cache.path() / "downloads" / digest).unlink(missing_ok=True)
+    for made in (cache.path() / "builds").glob("*/build.json"):
+        if str(tmp_path) in made.read_text():
+            shutil.rmtree(made.parent)
+            made.parent.with_name(f"{made.parent.name}.lock").unlink(missing_ok=True)
 
 
 def test_what_vendors_release_is_installed_proved_and_removed(served: dict[str, str], tmp_path: Path) -> None:
@@ -107,7 +122,10 @@ def test_what_vendors_release_is_installed_proved_and_removed(served: dict[str, 
     assert not local_programs.home(new).exists()
 
 
-def test_a_release_that_is_not_the_pinned_one_is_not_used(served: dict[str, str], tmp_path: Path) -> None:
+def test_a_release_that_is_not_the_pinned_one_is_not_used(
+    served: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "cache"))
     (tmp_path / "docker.tgz").write_bytes(b"a proxy's login page")
     with pytest.raises(Unsafe, match=served["docker"]):
         programs.obtain(("runc",), profile.load("current"), ignore_events)
