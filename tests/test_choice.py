@@ -216,6 +216,13 @@ def test_todays_engine_is_taken_where_it_can_be_had_and_the_reason_is_told(
     assert told in reason
 
 
+def test_modules_asked_for_by_name_are_compiled_although_releases_can_be_had(on: object) -> None:
+    on(replace(MODULES, modules="released"))  # type: ignore[operator]
+    settings, reason = choice.resolve(TestbedSettings(engine="modules"))
+    assert settings.profile == "modules"
+    assert "compiled here), as asked for." in reason
+
+
 def test_with_modules_no_engine_of_the_distribution_is_needed(on: object) -> None:
     bare = replace(MODULES, engine="", runtimes={}, programs={
         name: path for name, path in GUEST.programs.items()

@@ -201,3 +201,9 @@ def test_a_boxs_server_is_needed_only_where_machines_are_made(monkeypatch: pytes
     current = profile.load("current")
     assert profile.unreachable(current) == ("cloud-images.ubuntu.com",)
     assert profile.unreachable(current, box=False) == ()
+
+
+@pytest.mark.parametrize(("name", "origin"), [("current", "its builds"), ("debian-12", "its distribution")])
+def test_what_a_profile_does_not_take_is_refused_with_where_it_takes_it_from(name: str, origin: str) -> None:
+    with pytest.raises(UsageError, match=f"--gvisor-sha512 does nothing: profile {name} takes gvisor from {origin}"):
+        profile.require_use(profile.load(name), ["gvisor_sha512"])

@@ -171,8 +171,10 @@ def require_use(profile: Profile, given: Iterable[str]) -> None:
     sources = {f"{name}_{what}": name for name in ("gvisor", "crun") for what in ("url", "sha256", "sha512")}
     for key in given:
         runtime = sources.get(key)
-        if runtime and profile.role_variables.get(f"{runtime}_source") != "release":
-            why = f"profile {profile.name} takes {runtime} from its distribution"
+        source = profile.role_variables.get(f"{runtime}_source")
+        if runtime and source != "release":
+            origin = "its builds" if source == "builds" else "its distribution"
+            why = f"profile {profile.name} takes {runtime} from {origin}"
         elif key == "box_sha256" and profile.box["kind"] != "cloud-image":
             why = f"profile {profile.name} builds its machines from packages, not from an image"
         else:

@@ -42,8 +42,8 @@ class TestbedSettings:
     )
     engine: Literal["auto", "modules", "system"] = setting(
         "auto",
-        "local: where engine and runtimes come from. auto: today's, compiled from modules, where that works, else "
-        "this machine's own (system).",
+        "local: where engine and runtimes come from. auto: today's, as released or compiled here (modules), where that "
+        "works, else this machine's own (system).",
     )
     runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
     engines: tuple[str, ...] = setting(

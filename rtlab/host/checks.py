@@ -128,7 +128,7 @@ def proven(facts: HostFacts) -> bool:
 
 
 def takes_modules(facts: HostFacts, settings: TestbedSettings) -> bool:
-    """Whether the local provider takes today's engine, compiled from modules, or would if a compiler were installed."""
+    """Whether the local provider takes today's engine, released or compiled, or would if a compiler were installed."""
     if settings.engine == "system" or not facts.modules:
         return False
     can = facts.modules in (today.RELEASED, today.BUILT) or not facts.lacks_compiler

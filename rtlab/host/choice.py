@@ -233,6 +233,11 @@ def refuse_unfit(choice: Choice, *, auto: bool) -> None:
 def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str]:
     """Today's engine and runtimes where they can be had, else this machine's own: the profile, and why."""
     if checks.takes_modules(facts, settings):
+        if settings.engine == "modules":
+            return (
+                today.PROFILE,
+                f"Profile: {today.PROFILE} (engine and runtimes of today, compiled here), as asked for.",
+            )
         if facts.modules == today.RELEASED:
             return today.RELEASES, f"Profile: {today.RELEASES} (engine and runtimes of today, as released)."
         once = "" if facts.modules == today.BUILT else "; the first time that takes about 8 minutes on two cores"
