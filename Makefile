@@ -1,7 +1,8 @@
 # Two commands do everything on a fresh Debian or Ubuntu machine, set-up included: make bench, make test.
 
 RUNS ?= 4
-# Comma-separated; empty: every runtime that can run here (on machines of their own: runC and Kata).
+# Comma-separated, such as runc,gvisor,youki; empty: runC, gVisor and Kata, as far as they can run here (on machines of
+# their own: runC and Kata).
 RUNTIMES ?=
 RTLAB = .venv/bin/rtlab
 

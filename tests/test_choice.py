@@ -235,6 +235,15 @@ def test_with_modules_no_engine_of_the_distribution_is_needed(on: object) -> Non
     assert [c.id for c in lacks] == ["compiler"]
 
 
+def test_what_people_compare_first_is_taken_and_the_others_are_named(on: object) -> None:
+    on(replace(MODULES, lacks_rust=""))  # type: ignore[operator]
+    settings, reason = choice.resolve(TestbedSettings(provider="local"))
+    assert settings.runtimes == ("runc", "gvisor")
+    assert "youki too, where they are named: --runtimes runc,gvisor," in reason
+    asked = TestbedSettings(provider="local", runtimes=("runc", "youki"))
+    assert choice.resolve(asked, runtimes_named=True)[0].runtimes == ("runc", "youki")
+
+
 def test_todays_engine_asked_for_by_name_is_not_replaced(on: object) -> None:
     on(replace(GUEST, modules_refused="no proxy answers"))  # type: ignore[operator]
     with pytest.raises(HostUnfit, match="cannot be had here: no proxy answers"):

@@ -21,7 +21,7 @@ RUNTIMES = {"runc", "crun", "youki", "gvisor", "kata"}
 # Module (or room) -> the names that it may hold, and why.
 ALLOWED: dict[str, tuple[set[str], str]] = {
     # Decided by the design.
-    "rtlab.config.settings": ({"runc", "kata", "docker"}, "the default runtimes, engine and baseline"),
+    "rtlab.config.settings": ({"runc", "kata", "gvisor", "docker"}, "the default runtimes, engine and baseline"),
     "rtlab.report.paper": ({"runc", "kata"}, "the paper's tables"),
     "rtlab.artifacts.profile": (RUNTIMES | {"docker"}, "profiles: which roles and digests a pin is for"),
     "rtlab.artifacts.builds": ({"local", "static"}, "of Go and of Rust: GOTOOLCHAIN=local, LINK_TYPE=static"),

@@ -14,6 +14,7 @@ from typing import Literal
 
 from rtlab.artifacts import cache, profile
 from rtlab.config import TestbedSettings
+from rtlab.config.settings import COMPARED_FIRST
 from rtlab.errors import HostUnfit
 from rtlab.host import checks, today
 from rtlab.host import facts as host
@@ -174,7 +175,8 @@ def resolve(
     """Settings without any ``auto`` left, and what was chosen and why (empty when nothing had to be).
 
     Args:
-        runtimes_named: The user named runtimes; otherwise the local provider takes those that can run here.
+        runtimes_named: The user named runtimes; otherwise the local provider takes those of ``COMPARED_FIRST`` that
+            can run here.
         standing: The testbed that is there already: it keeps its profile, whichever servers answer today.
 
     Raises:
@@ -196,10 +198,10 @@ def resolve(
             provider=choice.provider,
             backend=choice.backend or settings.backend,  # type: ignore[arg-type]
             accel=choice.accel or settings.accel,  # type: ignore[arg-type]
-            runtimes=choice.runtimes if choice.provider == "local" and default_runtimes else settings.runtimes,
         )
         if choice.provider == "local" and default_runtimes:
-            reasons.append(f"Runtimes that can run here: {', '.join(settings.runtimes)}.")
+            settings = dataclasses.replace(settings, runtimes=_first(choice.runtimes))
+            reasons.append(_why_these(settings.runtimes, choice.runtimes))
     if settings.profile == "auto" and standing is not None and standing.provider == settings.provider:
         settings = dataclasses.replace(settings, profile=standing.profile)
     if settings.profile == "auto":
@@ -211,6 +213,16 @@ def resolve(
         if reason:
             reasons.append(reason)
     return settings, "\n".join(reasons)
+
+
+def _first(can_run: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(r for r in can_run if r in COMPARED_FIRST) or can_run
+
+
+def _why_these(taken: tuple[str, ...], can_run: tuple[str, ...]) -> str:
+    more = [r for r in can_run if r not in taken]
+    also = f" {' and '.join(more)} too, where they are named: --runtimes {','.join(can_run)}." if more else ""
+    return f"Runtimes that can run here: {', '.join(taken)}.{also}"
 
 
 def refuse_unfit(choice: Choice, *, auto: bool) -> None:
