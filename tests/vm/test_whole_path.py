@@ -34,8 +34,9 @@ UP = (
 )
 # Reduced, and labelled so in the report: emulated figures mean nothing anyway, what counts is that all of it runs.
 REDUCED = (
-    *("--set", "boot.starts=2", "--set", "io.size_mb=128", "--set", "cpu.window_s=10", "--set", "memory.window_s=10"),
-    *("--set", "network.window_s=10", "--set", "memory.containers=[1,2]", "--set", "cpu.work_mb=64"),
+    *("--set", "boot.starts=2", "--set", "io.size_mb=128", "--set", "cpu.window_s=5", "--set", "memory.window_s=5"),
+    *("--set", "network.window_s=5", "--set", "memory.containers=[1,2]", "--set", "cpu.work_mb=16"),
+    *("--set", "cpu.compute_units=1", "--set", "network.requests=40", "--set", "network.big_bytes=8388608"),
 )
 
 
