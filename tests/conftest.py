@@ -11,8 +11,8 @@ import pytest
 
 from rtlab.model import CampaignSpec, Level, Machine, Outcome, Record, Testbed, Trial
 
-# A shell starts what stands before an "&" with SIGINT ignored, and nohup does so with SIGHUP; every child inherits that,
-# and what a test interrupts would go on for ever. Tests mean the signals as a terminal sends them.
+# What stands before an "&" is started with SIGINT ignored, and nohup does so with SIGHUP; every child inherits that,
+# and what a test interrupts would not stop. Tests mean the signals as a terminal sends them.
 for _signal in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
     if signal.getsignal(_signal) == signal.SIG_IGN:
         signal.signal(_signal, signal.default_int_handler if _signal == signal.SIGINT else signal.SIG_DFL)
