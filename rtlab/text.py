@@ -50,6 +50,11 @@ def clean(text: str, *, keep_lines: bool = False) -> str:
     return _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``, ``0 files``: for nouns that take an s."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def markdown(text: str) -> str:
     """Text that Markdown (CommonMark and GitHub's) shows as it is: no markup, no link, no mention, no HTML comes of it,
     wherever in a line or a table it stands."""

@@ -517,6 +517,24 @@ def test_verify_notices_what_is_missing_and_pack_refuses_it(change: Callable[[Pa
     assert not list(work.glob("*.zip"))
 
 
+@pytest.mark.parametrize("change", [of_another_arm, of_another_block])
+def test_report_takes_no_value_from_a_record_that_contradicts_the_plan(
+    change: Callable[[Path], None], work: Path
+) -> None:
+    (folder,) = (work / "campaigns").iterdir()
+    before = json.loads(run("report", "--json")[1])
+    change(folder)
+
+    status, out, err = run("report")
+    after = json.loads(run("report", "--json")[1])
+
+    assert status == 0, err
+    assert f"trials/{first_record(folder).parent.name} says of its trial is not what was planned" in " ".join(
+        out.split()
+    )
+    assert after["trials"] == {"ok": before["trials"]["ok"] - 1, "invalid": 1}
+
+
 def test_verify_opens_no_file_that_a_record_names_elsewhere(work: Path) -> None:
     (folder,) = (work / "campaigns").iterdir()
     outside = work.parent / "outside"

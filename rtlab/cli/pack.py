@@ -18,7 +18,9 @@ def command(
         str,
         typer.Argument(help="A campaign's folder or name; the newest by default.", autocompletion=completion.campaigns),
     ] = "",
-    output: Annotated[Path | None, typer.Option(help="The archive.", show_default="the campaign's name + .zip")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The archive.", show_default="the campaign's name + .zip")
+    ] = None,
     author: Annotated[
         list[str] | None, typer.Option(help="For the citation: 'Family, Given', or a name. Repeatable.")
     ] = None,

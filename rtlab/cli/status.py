@@ -110,7 +110,7 @@ def _watch(name: str) -> None:
 def _lines(found: Overview, width: int) -> list[str]:
     """The state of a campaign, each line whole words and at most ``width``."""
     from rtlab.cli.progress import fitted, with_bar
-    from rtlab.text import clean
+    from rtlab.text import clean, counted
     from rtlab.units import format_duration
 
     share = found.done / found.trials if found.trials else 1.0
@@ -121,7 +121,7 @@ def _lines(found: Overview, width: int) -> list[str]:
     below = [(0, f"{found.full_blocks} of {found.blocks} blocks full")]
     if found.repeated_blocks:
         below.append((2, f"{found.repeated_blocks} repeated"))
-    below.append((1, f"{len(found.failures)} trials not usable" if found.failures else "no trial failed"))
+    below.append((1, f"{counted(len(found.failures), 'trial')} not usable" if found.failures else "no trial failed"))
     if found.last:
         below.append((0, f"last: {found.last}"))
     lines = [f"Campaign {found.name}: {found.state}", with_bar(above, share, width), fitted(below, width)]

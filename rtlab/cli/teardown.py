@@ -28,6 +28,7 @@ def command(
     """
     from rtlab import testbed
     from rtlab.errors import LeftOver, UsageError
+    from rtlab.text import counted
 
     state = place.state_folder()
     if not testbed_id and state.testbed_id() is None:
@@ -59,7 +60,7 @@ def command(
             },
         )
     else:
-        console.say(f"Testbed {down.testbed_id}: {len(down.removed)} things removed, {len(down.left)} left.")
+        console.say(f"Testbed {down.testbed_id}: {counted(len(down.removed), 'thing')} removed, {len(down.left)} left.")
     if down.left:
         lines = "\n".join(f"  {r.kind} {r.name}: {r.note}" for r in down.left)
         raise LeftOver(f"Could not remove:\n{lines}", remedy="Mend the cause and run `rtlab teardown` again.")

@@ -28,6 +28,7 @@ def command(
     from rtlab import store
     from rtlab.errors import StoreError
     from rtlab.publish import bag as bags
+    from rtlab.text import counted
 
     found = store.find(place.campaigns_folder(), campaign or None)
     changed = (*found.changed_files(), *bags.changed_in_bag(found.folder))
@@ -39,7 +40,8 @@ def command(
         return
     if changed:
         raise StoreError(
-            f"{found.folder.name}: {len(changed)} files are not what was stored:\n  " + "\n  ".join(changed[:20]),
+            f"{found.folder.name}: {counted(len(changed), 'difference')} from what was stored:\n  "
+            + "\n  ".join(changed[:20]),
             remedy="Get an unchanged copy of the campaign.",
         )
     bag = " The bag's manifest agrees." if bags.bag_of(found.folder) else ""

@@ -9,7 +9,7 @@ from typing import Literal
 from rtlab.model import CampaignSpec, Caveat, Comparison, Experiment, Level, Metric, Summary, Verdict
 from rtlab.report import ages
 from rtlab.stats import Analysis
-from rtlab.text import clean
+from rtlab.text import clean, counted
 from rtlab.units import RatioText, alike, band, from_base, ratio_text, readable_unit
 
 # How a cell is coloured. A cell without a verdict has the tone "none".
@@ -223,18 +223,14 @@ def _summary(campaign: Campaign, compared: bool) -> tuple[str, ...]:
     if spec.until is not None:
         blocks = max((len(c.blocks) for c in campaign.analysis.comparisons), default=spec.runs)
     found = [
-        f"{_counted(blocks, 'block')} on {_counted(campaign.machines, 'machine')}",
-        f"{campaign.usable} of {_counted(campaign.ran, 'trial')} usable",
+        f"{counted(blocks, 'block')} on {counted(campaign.machines, 'machine')}",
+        f"{campaign.usable} of {counted(campaign.ran, 'trial')} usable",
     ]
     if compared:
         baseline = campaign.titles[spec.baseline]
         found.insert(1, f"margin {band(spec.margin)}")
         found.append(f"ratio to {baseline} with 95 % interval")
     return tuple(found)
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Sequence[str]) -> Line:

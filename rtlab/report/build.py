@@ -34,6 +34,7 @@ from rtlab.text import clean
 UNKNOWN = "not known"
 # Characters of a reason that are kept; the whole stands in the record.
 MOST_REASON = 400
+AGAINST_THE_PLAN = "its record contradicts the plan"
 # A spec of so many arms or machines is no campaign of rtlab's, and its tables would have no end.
 MOST_ARMS = 50
 MOST_OBSERVATIONS = 4_000_000
@@ -136,7 +137,8 @@ def _read(campaign: Campaign, experiments: Mapping[str, Experiment]) -> _Read:
     for raw in campaign.raw_outputs():
         record = _kept(raw.record, planned)
         raw = replace(raw, record=record)
-        found, reason = _parsed(raw, experiments, spec)
+        against = record.trial != planned.get(record.trial.number)
+        found, reason = ((), AGAINST_THE_PLAN) if against else _parsed(raw, experiments, spec)
         if told := causes.during(record, raw.probe):
             read.happened[record.trial.number] = told
         if found and record.trial.kind == "ab":
@@ -269,6 +271,13 @@ def _about_the_plan(
             "and among the failed, and are left out of every mean, median and ratio."
         )
         found.append(Caveat(kind="failed", message=message))
+    if against := [a.folder for a in ran if a.reason == AGAINST_THE_PLAN]:
+        more = f" and {len(against) - 3} more" if len(against) > 3 else ""
+        message = (
+            f"What the record of {', '.join(against[:3])}{more} says of its trial is not what was planned: no "
+            "value is taken from it. `rtlab verify` names everything that is not as it was stored."
+        )
+        found.append(Caveat(kind="contradiction", message=message))
     if replaced:
         again = sorted({t.block for t in plan if t.repeats is not None})
         message = (

@@ -19,26 +19,24 @@ def said_by(program: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("name", "program", "said"), [("runc", "runc", "runc version 1.5.2"), ("cni", "loopback", "v1.10.0")]
-)
 def test_a_pin_is_built_starts_and_comes_out_the_same_elsewhere(
-    name: str, program: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """runC: of all pins the one with C in it."""
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "one"))
-    made = builds.obtain(builds.pinned(name))
+    made = builds.obtain(builds.pinned("runc"))
 
-    assert said in said_by(made.programs[program], "--version")
+    assert "runc version 1.5.2" in said_by(made.programs["runc"], "--version")
     begin = time.monotonic()
-    assert builds.obtain(builds.pinned(name)) == made
+    assert builds.obtain(builds.pinned("runc")) == made
     assert time.monotonic() - begin < 2
 
     # Nothing is shared with the first: another folder, another module cache, nothing compiled before.
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "another-folder" / "two"))
     monkeypatch.setenv("CGO_CFLAGS", "-O0")
-    again = builds.obtain(builds.pinned(name))
+    again = builds.obtain(builds.pinned("runc"))
 
-    assert again.programs[program] != made.programs[program]
+    assert again.programs["runc"] != made.programs["runc"]
     for file, digest in made.sha256.items():
         assert hashlib.sha256(again.programs[file].read_bytes()).hexdigest() == digest
 
