@@ -1,8 +1,8 @@
 """The whole path on emulated machines, as a user runs it: box, up, keep, up again, bench, report, teardown.
 
-One machine is provisioned and kept as a box; two machines come from that box, so that applying the roles to them is the
-idempotence test; then the five experiments under runC and gVisor in two blocks with one reboot per block and arm; then
-the report; then teardown, after which nothing may be there that was not there before.
+One machine is provisioned, its roles are applied once more (the idempotence test), and it is kept as a box; two
+machines come from that box; then the five experiments under runC and gVisor in two blocks with one reboot per block and
+arm; then the report; then teardown, after which nothing may be there that was not there before.
 
 RTLAB_VM_KEEP_CAMPAIGN=FOLDER keeps the campaign (it is where tests/data/emulated-debian-12 came from).
 """
@@ -107,11 +107,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory, before: dict[str, Any]) -> 
 
 
 @pytest.fixture(scope="module")
-def kept_box(first_folder: Path) -> Path:
-    """One machine, provisioned from the plain box, kept as a box, and removed."""
+def first(first_folder: Path) -> Path:
+    """One machine, provisioned from the plain box; its folder."""
     up = json.loads(rtlab(*UP, "--machines", "1", "--json", cwd=first_folder, timeout_s=2400))
     assert up["provisioned"] == ["node1"]
     assert up["changed"]["node1"] > 10
+    return first_folder
+
+
+@pytest.fixture(scope="module")
+def kept_box(first: Path, first_folder: Path) -> Path:
+    """The first machine, kept as a box, and removed."""
     box = json.loads(rtlab("box", "keep", "node1", "--json", cwd=first_folder, timeout_s=900))
     assert box["provisioned"] is True
     rtlab("teardown", cwd=first_folder, timeout_s=600)
@@ -137,6 +143,11 @@ def campaign(testbed: dict[str, Any], folder: Path) -> Path:
     return Path(done["campaign"])
 
 
+def test_applying_the_roles_again_changes_nothing(first: Path) -> None:
+    up = json.loads(rtlab(*UP, "--machines", "1", "--provision", "--json", cwd=first, timeout_s=2400))
+    assert up["changed"] == {"node1": 0}
+
+
 def test_two_machines_are_up_with_known_and_different_host_keys(testbed: dict[str, Any], folder: Path) -> None:
     assert [m["level"] for m in testbed["machines"]] == ["emulated", "emulated"]
     assert [m["runtimes"] for m in testbed["machines"]] == [["runc", "gvisor"]] * 2
@@ -149,11 +160,6 @@ def test_two_machines_are_up_with_known_and_different_host_keys(testbed: dict[st
     }
     assert len(ids) == 2
     assert len(keys) == 2
-
-
-def test_applying_the_roles_again_changes_nothing(testbed: dict[str, Any], folder: Path) -> None:
-    up = json.loads(rtlab(*UP, "--provision", "--json", cwd=folder, timeout_s=2400))
-    assert up["changed"] == {"node1": 0, "node2": 0}
 
 
 def test_a_second_up_does_nothing(testbed: dict[str, Any], folder: Path) -> None:
