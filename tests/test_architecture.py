@@ -92,7 +92,6 @@ HOMES = {
 # have till then. The table only ever gets shorter.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
 LONG = {
-    "rtlab.host.checks": 800,
     "rtlab.host.facts.collect": 90,
     "rtlab.providers.local.provider": 700,
     "rtlab.providers.local.provider.LocalProvider._make": 120,

@@ -1,0 +1,145 @@
+"""What containers on this very machine need: engine, namespaces, runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rtlab.host import today
+from rtlab.host.checks.contract import Check, Look, Status, check, proven, version
+
+
+def local(look: Look) -> Iterator[Check]:
+    facts = look.facts
+    yield from _builds(look)
+    yield check(
+        "engine",
+        "Docker's daemon",
+        "ok" if facts.engine or look.modules else "missing",
+        (f"{facts.engine} ({facts.engine_package or 'not from a package'})" if facts.engine else "not installed")
+        + (", another daemon is running: it stays untouched" if facts.engine_answers else ""),
+        "rtlab starts a private one with its own data, sockets and network; it never uses yours",
+        look.install("docker.io"),
+        "local",
+    )
+    possible = facts.sys_admin and facts.net_admin and facts.netns
+    lacking = [
+        name for name, there in (("CAP_SYS_ADMIN", facts.sys_admin), ("CAP_NET_ADMIN", facts.net_admin)) if not there
+    ]
+    reason = f"this process may never have {' and '.join(lacking)}" if lacking else "unshare --net --mount fails"
+    where = f"inside a {facts.container} container " if facts.container else ""
+    unprivileged = (
+        f"Start the {facts.container} container privileged (docker run --privileged …), or run rtlab on its host. "
+        "To see the tool without any of this: rtlab up --provider simulated"
+        if facts.container
+        else "Run rtlab as root on a machine or VM of your own. To see the tool: rtlab up --provider simulated"
+    )
+    yield check(
+        "namespaces",
+        "private engine possible",
+        "ok" if possible else "missing",
+        "capabilities, network and mount namespaces are there" if possible else f"{where}{reason}",
+        "a second engine in the host's network namespace would empty the first one's firewall chains",
+        unprivileged if lacking or facts.container or look.admin else "Run rtlab as root.",
+        "local",
+    )
+    yield check(
+        "cgroups",
+        "control groups",
+        "ok" if facts.cgroups else "missing",
+        {"v2": "v2", "hybrid": "v1 with v2 beside it", "v1": "v1"}.get(facts.cgroups, "none mounted"),
+        "every container is put into one, and its CPU and memory are read there",
+        unprivileged,
+        "local",
+    )
+    yield check(
+        "overlay",
+        "overlay file system",
+        "ok" if facts.overlay else "warning",
+        "there" if facts.overlay else "not known to this kernel",
+        "without it Docker copies whole images (vfs), and disk figures are another experiment's",
+        look.sudo("modprobe overlay"),
+        "local",
+    )
+    if facts.apparmor:
+        there = "apparmor_parser" in facts.programs
+        yield check(
+            "apparmor",
+            "AppArmor",
+            "ok" if there else "missing",
+            "on" if there else "on in the kernel, but apparmor_parser is not installed",
+            "Docker loads its profile with it; without it every container start fails",
+            look.install("apparmor"),
+            "local",
+        )
+    for name, package in (("runc", "runc"), ("crun", "crun"), ("gvisor", "runsc"), ("kata", "")):
+        if look.modules and name in ("runc", "gvisor"):
+            yield check(f"runtime-{name}", f"runtime {name}", "ok", "today's", "it is compared", "", "local")
+        else:
+            yield _runtime(look, name, package)
+    can = look.modules and not facts.lacks_rust
+    yield check(
+        "runtime-youki",
+        "runtime youki",
+        "ok" if can else "warning",
+        "today's" if can else (facts.lacks_rust if look.modules else "only built from its crate, with the others"),
+        "a runtime under comparison",
+        "Rust of rustup.rs; on Debian 12: " + look.install("rustc-web", "cargo-web"),
+        "local",
+    )
+
+
+def _builds(look: Look) -> Iterator[Check]:
+    """Today's engine and runtimes, and what compiling them needs."""
+    facts = look.facts
+    compiled = facts.modules == today.REACHABLE
+    why = "what people run today is measured: engine and runtimes of rtlab's own, below /opt/rtlab"
+    told = {
+        today.RELEASED: "as their vendors release them",
+        today.BUILT: "in the cache",
+        today.REACHABLE: "not built yet: about 8 minutes on two cores, once",
+    }
+    found = told[facts.modules] if facts.modules else facts.modules_refused or "cannot be built here"
+    yield check(
+        "modules",
+        "today's engine and runtimes",
+        "ok" if facts.modules else "warning",
+        found,
+        why,
+        "Set GOPROXY to a module proxy that this machine can reach; else this machine's own are taken.",
+        "local",
+    )
+    if compiled and facts.lacks_compiler:
+        yield check(
+            "compiler",
+            "compiler and libraries for runC",
+            "missing" if look.modules else "warning",
+            facts.lacks_compiler,
+            why,
+            look.install("gcc", "libc6-dev", "libseccomp-dev", "pkg-config"),
+            "local",
+        )
+
+
+def _runtime(look: Look, name: str, package: str) -> Check:
+    facts = look.facts
+    there = facts.runtimes.get(name, "")
+    status: Status = "ok" if there else ("missing" if name == "runc" else "warning")
+    found = there or "not installed"
+    remedy = (
+        look.install(package)
+        if package
+        else (
+            "Give a release archive: rtlab up --kata-archive FILE --kata-sha256 SUM "
+            "(github.com/kata-containers/kata-containers/releases)"
+        )
+    )
+    why = "the runtime under comparison" if name != "runc" else "the baseline, and the engine's default"
+    if name == "crun" and there and version(there) < (1, 9) and facts.cgroups == "hybrid":
+        status, found = "warning", f"{there} refuses containers where cgroups are hybrid, as here"
+        remedy = "Boot with systemd.unified_cgroup_hierarchy=1, or leave crun out."
+    if name == "gvisor" and not there and facts.os_id == "ubuntu":
+        remedy = "Ubuntu has no package: see https://gvisor.dev/docs/user_guide/install/ (doctor --fix leaves it out)."
+    if name == "kata" and not proven(facts):
+        status, found = "warning", f"{there or 'not installed'}; KVM boots no guest here, so it could not start"
+        remedy = "See: KVM boots a guest."
+    return check(f"runtime-{name}", f"runtime {name}", status, found, why, remedy, "local")
