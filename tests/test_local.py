@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,12 @@ from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.engines.docker.private import Programs
 from rtlab.errors import HostUnfit, Unsafe, UsageError
-from rtlab.host import virtualization
-from rtlab.model import Machine, Testbed, ignore_events
-from rtlab.providers.local import programs
+from rtlab.model import Machine, Surroundings, Testbed, ignore_events
+from rtlab.providers.local import here, programs, trying
 from rtlab.providers.local import provider as local
 from rtlab.providers.local.programs import Brought
+from rtlab.runtimes.gvisor import wiring as gvisor
+from rtlab.runtimes.kata import wiring as kata
 from rtlab.state import StateFolder
 
 ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
@@ -29,7 +30,7 @@ PROGRAMS = Programs(
 
 
 def test_root_on_a_host_may() -> None:
-    local.check_rights(ROOT_CAPABILITIES, CGROUPS, euid=0)
+    here.check_rights(ROOT_CAPABILITIES, CGROUPS, euid=0)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_root_on_a_host_may() -> None:
 )
 def test_what_is_missing_is_named_with_a_remedy(status: str, mounts: str, euid: int, message: str, remedy: str) -> None:
     with pytest.raises(HostUnfit, match=message) as caught:
-        local.check_rights(status, mounts, euid=euid)
+        here.check_rights(status, mounts, euid=euid)
     assert remedy in caught.value.remedy
     assert caught.value.exit_code == 3
 
@@ -66,7 +67,7 @@ def test_what_is_missing_is_named_with_a_remedy(status: str, mounts: str, euid: 
     ],
 )
 def test_gvisor_is_tried_as_people_run_it_first(default: str, asked: str, kvm: bool, order: list[str]) -> None:
-    ways = local.gvisor_wirings("/usr/bin/runsc", default, asked, kvm=kvm)
+    ways = gvisor.in_order("/usr/bin/runsc", default, asked, kvm=kvm)
     arguments = [" ".join(way.entry.get("runtimeArgs", ())) for way in ways if way.entry]
     assert arguments[: len(order)] == order
     assert all(
@@ -94,7 +95,20 @@ def test_a_runsc_tells_its_own_platform(tmp_path: Path, told: str, platform: str
     runsc = tmp_path / "runsc"
     runsc.write_text(f'#!/bin/sh\n[ "$1" = flags ] && cat {tmp_path}/flags >&2\n')
     runsc.chmod(0o755)
-    assert local.default_platform(str(runsc)) == platform
+    assert gvisor.default_platform(trying._said((str(runsc), "flags"))) == platform
+
+
+def around(folder: Path, version: str, kvm_refuses: str = "") -> Surroundings:
+    """A machine where what lies in ``folder/bin`` is Kata's own folder's."""
+
+    def find(program: str) -> str:
+        there = folder / "bin" / Path(program).name
+        return program if program.startswith("/opt/rtlab/kata/bin/") and there.exists() else ""
+
+    major = int(version.split(".")[0])
+    return Surroundings(
+        find=find, said=lambda _: "", kvm_refuses=lambda: kvm_refuses, engine_version=version, engine_major=major
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +122,6 @@ def test_a_runsc_tells_its_own_platform(tmp_path: Path, told: str, platform: str
 )
 def test_kata_is_wired_as_this_docker_can(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     version: str,
     files: list[str],
     expected: dict[str, str] | str,
@@ -117,23 +130,20 @@ def test_kata_is_wired_as_this_docker_can(
     (tmp_path / "bin").mkdir()
     for name in files:
         (tmp_path / "bin" / name).touch(mode=0o755)
-    monkeypatch.setattr(local, "KATA_FOLDERS", (str(tmp_path),))
-    monkeypatch.setattr(virtualization, "prove", lambda: virtualization.Proof(usable=True, reason="a guest booted"))
-    ways = local.kata_wirings(replace(PROGRAMS, version=version))
+    ways = kata.ways(around(tmp_path, version))
     if isinstance(expected, str):
         assert isinstance(ways, str)
         assert expected in ways
     else:
         assert not isinstance(ways, str)
-        assert [way.entry for way in ways] == [{k: v.format(tmp_path) for k, v in expected.items()}]
+        assert [way.entry for way in ways] == [{k: v.format("/opt/rtlab/kata") for k, v in expected.items()}]
 
 
-def test_kata_without_a_kvm_that_boots_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kata_without_a_kvm_that_boots_says_so(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "kata-runtime").touch(mode=0o755)
-    monkeypatch.setattr(local, "KATA_FOLDERS", (str(tmp_path),))
-    monkeypatch.setattr(virtualization, "prove", lambda: virtualization.Proof(usable=False, reason="no /dev/kvm"))
-    assert local.kata_wirings(PROGRAMS) == "Kata needs a KVM that boots guests: no /dev/kvm"
+    refusing = around(tmp_path, "26.1.5", kvm_refuses="no /dev/kvm")
+    assert kata.ways(refusing) == "Kata needs a KVM that boots guests: no /dev/kvm"
 
 
 @pytest.mark.parametrize(
@@ -154,12 +164,12 @@ def test_kata_without_a_kvm_that_boots_says_so(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_the_cause_is_taken_out_of_dockers_chain(text: str, reason: str) -> None:
-    assert local.reason_in(text) == reason
+    assert trying.reason_in(text) == reason
 
 
 def test_a_known_message_is_told_by_what_it_means() -> None:
     """As Docker 26.1.5 printed it on Debian 13 (kernel 6.12, runsc 20240729)."""
-    refusal = local.reason_in(
+    refusal = trying.reason_in(
         "docker: Error response from daemon: OCI runtime start failed: starting container: setting up network: "
         'creating interfaces from net namespace "/proc/1939/ns/net": '
         "cannot run with network enabled in root network namespace: unknown.\n"
@@ -169,18 +179,18 @@ def test_a_known_message_is_told_by_what_it_means() -> None:
 
 
 def test_docker_knows_gvisor_as_runsc_and_runc_by_itself() -> None:
-    assert local.entries({"runc": None, "gvisor": {"path": "/usr/bin/runsc"}}) == {"runsc": {"path": "/usr/bin/runsc"}}
+    assert trying.entries({"runc": None, "gvisor": {"path": "/usr/bin/runsc"}}) == {"runsc": {"path": "/usr/bin/runsc"}}
 
 
 def test_findings_survive_and_depend_on_what_was_asked(tmp_path: Path) -> None:
     pins = profile.load("debian-12")
-    one, other = (local.findings_key(PROGRAMS, names, pins, Brought()) for names in (("runc",), ("runc", "gvisor")))
+    one, other = (trying.findings_key(PROGRAMS, names, pins, Brought()) for names in (("runc",), ("runc", "gvisor")))
     assert one != other
-    findings = local.Findings(key=one, usable={"runc": None}, unavailable={"crun": "no"}, iptables=False)
+    findings = trying.Findings(key=one, usable={"runc": None}, unavailable={"crun": "no"}, iptables=False)
     atomic.write_json(tmp_path / "findings.json", asdict(findings))
-    assert local.read_findings(tmp_path) == findings
+    assert trying.read_findings(tmp_path) == findings
     (tmp_path / "findings.json").write_text("{")
-    assert local.read_findings(tmp_path) is None
+    assert trying.read_findings(tmp_path) is None
 
 
 def test_the_machine_is_never_rebooted(tmp_path: Path) -> None:
@@ -201,7 +211,7 @@ def test_teardown_of_nothing_is_nothing(tmp_path: Path) -> None:
 def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
     """youki #3538: fails with the private time namespaces that Docker has by default since 29.5."""
     brought = Brought(folder=Path("/opt/rtlab/0badcafe/bin"), runtimes=frozenset({"runc", "youki"}))
-    ways = local.wirings_of("youki", PROGRAMS, profile.load("modules"), brought)
+    ways = trying.ways_of("youki", PROGRAMS, profile.load("modules"), brought)
     assert not isinstance(ways, str)
     plain, switched = ways
     assert plain.entry == switched.entry == {"path": "/opt/rtlab/0badcafe/bin/youki"}
@@ -211,7 +221,7 @@ def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
 
 def test_a_runtime_whose_build_cannot_be_had_says_why_and_is_not_taken_from_the_system() -> None:
     brought = Brought(folder=Path("/x"), runtimes=frozenset({"runc"}), lacking={"youki": "needs Rust 1.94"})
-    assert local.wirings_of("youki", PROGRAMS, profile.load("modules"), brought) == "needs Rust 1.94"
+    assert trying.ways_of("youki", PROGRAMS, profile.load("modules"), brought) == "needs Rust 1.94"
     assert brought.find("youki", "sh") == ""
     assert brought.find("runc", "runc") == "/x/runc"
 

@@ -58,7 +58,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         RUNTIMES | {"docker", "containerd", "local", "memory", "simulated", "static", "vagrant"},
         "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",
     ),
-    "rtlab.providers.local": (RUNTIMES | {"docker", "containerd"}, "a debt: the wirings of the private engine"),
+    "rtlab.providers.local": ({"docker", "runc", "containerd"}, "the private engine, and what is built into it"),
     "rtlab.publish.redaction": ({"local", "simulated"}, "transports"),
     "rtlab.publish.allowlist": (
         {"containerd", "cpu", "docker", "kata", "network"},

@@ -29,6 +29,7 @@ from rtlab.model.observations import (
     RawOutput,
     Record,
 )
+from rtlab.model.wiring import Surroundings, Ways, Wiring
 
 __all__ = [
     "FEWEST_BLOCKS",
@@ -59,9 +60,12 @@ __all__ = [
     "Shell",
     "Standing",
     "Summary",
+    "Surroundings",
     "Testbed",
     "Trial",
     "Until",
     "Verdict",
+    "Ways",
+    "Wiring",
     "ignore_events",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, Protocol
 
+from rtlab.model.wiring import Surroundings, Ways
+
 Json = Any  # what json.loads returns
 
 
@@ -217,6 +219,8 @@ class Runtime:
         engine: Which engine drives it, for an arm that says so (``runc@containerd``); empty: the machine's first.
         settings: Names of the settings of ``rtlab up`` that decide which release of it is installed, and how.
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
+        programs: What it is started by, names or paths: another file there is another runtime.
+        ways: How it is handed to a Docker of rtlab's own, from what is found around it.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
             are made from it. Asked before anything is made.
     """
@@ -236,6 +240,8 @@ class Runtime:
     settings: frozenset[str] = frozenset()
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
+    programs: tuple[str, ...] = ()
+    ways: Callable[[Surroundings], Ways] = field(default=lambda around: "it has no wiring", compare=False)
 
     def meaning_of(self, message: str) -> str:
         """What a message of the engine or of this runtime means, in a sentence; empty when it is not known."""

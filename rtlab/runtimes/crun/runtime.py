@@ -1,6 +1,7 @@
 """crun: An OCI runtime in C."""
 
 from rtlab.model import Runtime
+from rtlab.runtimes.crun import wiring
 
 RUNTIME = Runtime(
     name="crun",
@@ -12,4 +13,6 @@ RUNTIME = Runtime(
     needs_kvm=False,
     settings=frozenset({"crun_url", "crun_sha256"}),
     summary="An OCI runtime in C.",
+    programs=(wiring.PROGRAM,),
+    ways=wiring.ways,
 )

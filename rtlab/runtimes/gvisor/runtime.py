@@ -1,6 +1,7 @@
 """gVisor: A user-space kernel that intercepts system calls."""
 
 from rtlab.model import Runtime
+from rtlab.runtimes.gvisor import wiring
 
 RUNTIME = Runtime(
     name="gvisor",
@@ -19,4 +20,6 @@ RUNTIME = Runtime(
     },
     settings=frozenset({"gvisor_sha512"}),
     summary="A user-space kernel that intercepts system calls.",
+    programs=(wiring.PROGRAM,),
+    ways=wiring.ways,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rtlab.model import Runtime
+from rtlab.runtimes.kata import wiring
 
 
 def _pin(pins: Any, settings: Any) -> Any:
@@ -33,4 +34,6 @@ RUNTIME = Runtime(
     settings=frozenset({"kata", "kata_version", "kata_flavour", "kata_archive", "kata_sha256"}),
     pin=_pin,
     check=_check,
+    programs=wiring.SHIMS + wiring.COMMANDS,
+    ways=wiring.ways,
 )

@@ -1,6 +1,7 @@
 """runC: The OCI reference runtime; Docker's default."""
 
 from rtlab.model import Runtime
+from rtlab.runtimes.runc import wiring
 
 RUNTIME = Runtime(
     name="runc",
@@ -11,4 +12,6 @@ RUNTIME = Runtime(
     own_kernel=False,
     needs_kvm=False,
     summary="The OCI reference runtime; Docker's default.",
+    programs=(wiring.PROGRAM,),
+    ways=wiring.ways,
 )

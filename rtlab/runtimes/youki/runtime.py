@@ -1,6 +1,7 @@
 """youki: An OCI runtime in Rust."""
 
 from rtlab.model import Runtime
+from rtlab.runtimes.youki import wiring
 
 RUNTIME = Runtime(
     name="youki",
@@ -11,4 +12,6 @@ RUNTIME = Runtime(
     own_kernel=False,
     needs_kvm=False,
     summary="An OCI runtime in Rust.",
+    programs=(wiring.PROGRAM,),
+    ways=wiring.ways,
 )
