@@ -451,8 +451,8 @@ def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> 
     ]
 
 
-# As each release ships them (kata-containers, src/runtime/config and src/runtime-rs/config), in seconds but for *_ms and,
-# up to 3.20, runtime-rs's create_container_timeout.
+# As each release ships them (kata-containers, src/runtime/config and src/runtime-rs/config): in seconds, but for *_ms
+# and, up to 3.20, runtime-rs's create_container_timeout.
 WAITING = {
     ("3.29.0", "go"): ("dial_timeout = 45\n#create_container_timeout = 60\n",
                        ["dial_timeout = 300", "create_container_timeout = 600"]),

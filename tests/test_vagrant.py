@@ -135,7 +135,9 @@ def test_nothing_in_it_names_a_mirror_or_holds_a_private_key(data: dict[str, Any
 
 
 @pytest.mark.parametrize("name", profile.names())
-def test_docker_is_called_where_the_role_puts_it(name: str, data: dict[str, Any], state: StateFolder) -> None:
+def test_docker_is_called_where_the_role_puts_it(
+    name: str, data: dict[str, Any], backend: PretendedLibvirt, state: StateFolder
+) -> None:
     """Packages bring /usr/bin/docker; an engine of builds lies in the role's folder and nowhere else."""
     pins = profile.load(name)
     role = yaml.safe_load((content.root() / "roles" / "docker" / "defaults" / "main.yml").read_text())
