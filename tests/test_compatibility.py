@@ -67,6 +67,20 @@ def test_what_is_known_to_fail_is_refused_with_what_works() -> None:
     assert "cannot use shim v2" in caught.value.message and "Kata 1.12.1, or Docker 27.5.1" in caught.value.remedy
 
 
+@pytest.mark.parametrize("docker", ["29.5.0", "2.0.0-beta.24", "29.8.1"])
+@pytest.mark.parametrize(("kata", "flavour"), [("3.30.0", "rs"), ("3.31.0", "go")])
+def test_time_namespaces_are_named_with_both_ways_out(docker: str, kata: str, flavour: str) -> None:
+    """A newer Kata, or the engine's feature switched off: then that pair is not refused any more."""
+    pair = {"docker_version": docker, "kata_version": kata, "kata_flavour": flavour}
+    with pytest.raises(HostUnfit) as caught:
+        compatibility.require(pair, (), "debian-13")
+    assert "a time namespace of its own" in caught.value.message
+    assert "Kata 3.32.0" in caught.value.remedy and '"time-namespaces": false' in caught.value.remedy
+    switched = {"docker_daemon_options": {"features": {"time-namespaces": False}}}
+    assert compatibility.require({**pair, **switched}, (), "debian-13") == ""
+    assert compatibility.require({**pair, "kata_version": "3.32.0"}, (), "debian-13") == ""
+
+
 def test_cgroup_v2_with_kata_1_is_refused() -> None:
     with pytest.raises(HostUnfit, match="cgroup v1 only"):
         compatibility.require(PAIR, (), "debian-12")

@@ -451,6 +451,43 @@ def test_kata_configuration_replaces_settings_and_nothing_else(bench: Bench) -> 
     ]
 
 
+# As each release ships them (kata-containers, src/runtime/config and src/runtime-rs/config): in seconds, but for *_ms
+# and, up to 3.20, runtime-rs's create_container_timeout.
+WAITING = {
+    ("3.29.0", "go"): ("dial_timeout = 45\n#create_container_timeout = 60\n",
+                       ["dial_timeout = 300", "create_container_timeout = 600"]),
+    ("4.1.0", "rs"): ("dial_timeout_ms = 10\nreconnect_timeout_ms = 3000\ncreate_container_timeout = 30\n",
+                      ["dial_timeout_ms = 10", "reconnect_timeout_ms = 300000", "create_container_timeout = 600"]),
+    ("3.20.0", "rs"): ("#reconnect_timeout_ms = 3000\n# create_container_timeout = 30\n",
+                       ["reconnect_timeout_ms = 300000", "create_container_timeout = 600000"]),
+    ("1.12.1", "go"): ("#enable_debug = true\n", ["#enable_debug = true"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "flavour"), list(WAITING))
+def test_guests_that_boot_slowly_are_waited_for(bench: Bench, version: str, flavour: str) -> None:
+    """Each generation has other names for how long it waits for its guest; what the file says was changed, was."""
+    released, expected = WAITING[version, flavour]
+    out = bench.folder / "out.toml"
+    kata = ROOT / "roles" / "kata"
+    defaults = yaml.safe_load((kata / "defaults" / "main.yml").read_text())
+    result = bench.play(
+        [
+            {"ansible.builtin.include_vars": {"file": str(kata / "vars" / "main.yml")}},
+            {"ansible.builtin.template": {"src": str(kata / "templates" / "configuration.toml.j2"), "dest": str(out)}},
+        ],
+        kata_released={"stdout": released.rstrip()}, kata_configuration="/opt/kata/x.toml",
+        kata_arm={"settings": {}}, kata_version=version, kata_flavour=flavour,
+        kata_emulated_settings=defaults["kata_emulated_settings"], rtlab_emulated=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout
+    head, *rest = out.read_text().splitlines()
+    assert rest == expected
+    before = released.splitlines()
+    changed = sorted(now.split(" = ")[0] for old, now in zip(before, expected, strict=True) if old != now)
+    assert head == f"# Written by rtlab from /opt/kata/x.toml; changed: {', '.join(changed) or 'nothing'}."
+
+
 def test_modules_are_listed_one_per_line(bench: Bench) -> None:
     """modules-load.d(5): a line that holds several names loads nothing, and says nothing."""
     tasks = tasks_of("common/tasks/modules.yml", "Load kernel modules at every boot")

@@ -14,7 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import yaml
 
+from rtlab import content
 from rtlab.artifacts import profile
 from rtlab.artifacts.box.catalogue import Box
 from rtlab.config import TestbedSettings
@@ -130,6 +132,19 @@ def test_the_box_s_name_carries_the_testbed_s_id(data: dict[str, Any], state: St
 def test_nothing_in_it_names_a_mirror_or_holds_a_private_key(data: dict[str, Any]) -> None:
     text = json.dumps(data)
     assert "PRIVATE KEY" not in text and "deb " not in text
+
+
+@pytest.mark.parametrize("name", profile.names())
+def test_docker_is_called_where_the_role_puts_it(
+    name: str, data: dict[str, Any], backend: PretendedLibvirt, state: StateFolder
+) -> None:
+    """Packages bring /usr/bin/docker; an engine of builds lies in the role's folder and nowhere else."""
+    pins = profile.load(name)
+    role = yaml.safe_load((content.root() / "roles" / "docker" / "defaults" / "main.yml").read_text())
+    bed = vagrant._testbed({**data, "private_key": "k"}, ID, pins, TestbedSettings(), state)
+    builds = pins.role_variables["docker_source"] == "builds"
+    expected = f"{role['docker_programs_folder']}/docker" if builds else "/usr/bin/docker"
+    assert {m.engine.cli for m in bed.machines} == {expected}
 
 
 def test_a_half_written_or_foreign_machines_json_counts_as_none(state: StateFolder) -> None:

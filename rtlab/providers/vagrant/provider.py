@@ -27,7 +27,7 @@ from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.host import virtualization
-from rtlab.model import Event, Level, Machine, Notify, Resource, Shell, Testbed
+from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
 from rtlab.providers.vagrant.nodes import BOX_DISK_GB, SETTINGS, Node, box_of, free_port, level_of, mac_of, seed_of
@@ -44,6 +44,9 @@ BOOTING_S = {Level.EMULATED: 120.0}
 BOOTING_ELSE_S = 20.0
 
 REMOVE_ATTEMPTS = 4
+
+# Where the role `docker` puts an engine of builds (docker_programs_folder).
+PROGRAMS_FOLDER = "/opt/rtlab/bin"
 
 
 class VagrantProvider(Provider):
@@ -434,6 +437,9 @@ def _testbed(
 ) -> Testbed:
     backend, hardware = data["backend"], data["hardware"]
     level = level_of(hardware["accel"])
+    # Of builds there is no /usr/bin/docker: the role `docker` puts the client among its programs.
+    own = profile.role_variables.get("docker_source") == "builds"
+    engine = EngineAt(cli=f"{PROGRAMS_FOLDER}/docker") if own else EngineAt()
     machines = tuple(
         Machine(
             name=m["name"],
@@ -443,6 +449,7 @@ def _testbed(
             user=data["user"],
             key_file=data["private_key"],
             known_hosts_file=str((state.path / "keys" / "known_hosts").resolve()),
+            engine=engine,
             level=level,
         )
         for m in data["machines"]

@@ -16,6 +16,8 @@ from rtlab.errors import HostUnfit
 
 # moby's own modules count anew: v2.0.0-beta.24 is newer than Docker 29.0 and has its time namespaces (stack-facts §14).
 MOBY_V2_IS = (29, 5)
+# From which Docker on each container has a time namespace of its own; switched off, it is like the one before.
+TIME_NAMESPACES_FROM, WITHOUT_THEM = (29, 5), (29, 4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +41,23 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[1].split(".")) if found else ()
 
 
-def look_up(docker: str, kata: str, flavour: str, rows: Iterable[Mapping[str, Any]] | None = None) -> Finding:
-    """What the first matching row says about an engine and a release of Kata (``flavour``: ``go`` or ``rs``)."""
+def look_up(
+    docker: str,
+    kata: str,
+    flavour: str,
+    rows: Iterable[Mapping[str, Any]] | None = None,
+    *,
+    time_namespaces: bool = True,
+) -> Finding:
+    """What the first matching row says about an engine and a release of Kata (``flavour``: ``go`` or ``rs``).
+
+    ``time_namespaces``: whether an engine that gives each container one of its own was left to do so.
+    """
     engine, release = version(docker), version(kata)
     if engine[:1] == (2,):
         engine = MOBY_V2_IS
+    if not time_namespaces and engine >= TIME_NAMESPACES_FROM:
+        engine = WITHOUT_THEM
     for row in matrix() if rows is None else rows:
         if (
             _within(engine, row["docker_from"], row["docker_below"])
@@ -62,7 +76,7 @@ def require(variables: Mapping[str, Any], kernel_arguments: Iterable[str], suite
     """Refuse what is known not to work with a profile's Docker and box; a warning, or an empty text.
 
     Args:
-        variables: Of the roles: ``docker_version``, ``kata_version``, ``kata_flavour``.
+        variables: Of the roles: ``docker_version``, ``docker_daemon_options``, ``kata_version``, ``kata_flavour``.
         kernel_arguments: Of the box; Kata 1.x needs cgroup v1.
         suite: Of the box.
 
@@ -70,7 +84,9 @@ def require(variables: Mapping[str, Any], kernel_arguments: Iterable[str], suite
         HostUnfit: with the reason and the nearest that does.
     """
     docker, kata = str(variables.get("docker_version", "")), str(variables.get("kata_version", ""))
-    found = look_up(docker, kata, str(variables.get("kata_flavour", "go")))
+    features = variables.get("docker_daemon_options", {}).get("features", {})
+    time_namespaces = features.get("time-namespaces") is not False
+    found = look_up(docker, kata, str(variables.get("kata_flavour", "go")), time_namespaces=time_namespaces)
     if found.verdict == "fails":
         raise HostUnfit(
             f"Kata {kata} does not work under Docker {docker}: {found.reason}.",
