@@ -43,6 +43,8 @@ _LADDERS = (("us", "ms", "s"), ("B", "KiB", "MiB", "GiB"), ("B/s", "K/s", "MiB/s
 _SMALLEST, _LARGEST = 0.01, 10_000
 # Ratios beyond are no sizes any more: only that they are beyond is said.
 _LEAST_RATIO, _MOST_RATIO = 0.001, 1000
+# Share of a mean below which a deviation is the rounding of sums, and no scatter of what was measured.
+_ROUNDING = 1e-6
 # More places than these tell noise.
 _MOST_PLACES = 4
 
@@ -57,8 +59,11 @@ def to_base(value: float, unit: str) -> float:
 
 
 def from_base(value: float, unit: str) -> float:
-    """Convert a value in base units to the display unit."""
-    return float(Fraction(value) / SCALES[unit][1])
+    """Convert a value in base units to the display unit; infinite where no float holds it."""
+    try:
+        return float(Fraction(value) / SCALES[unit][1])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def format_number(value: float | None, digits: int = 4) -> str:
@@ -155,6 +160,16 @@ def percent(share: float) -> str:
     return f"{value:.1f} %".replace(".0 %", " %") if round(value, 1) < 10 else f"{value:.0f} %"
 
 
+def probability(p: float) -> str:
+    """``p = 0.012``, and ``p under 0.001`` below."""
+    return "p under 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def format_signed(value: float) -> str:
+    """A number of a size around 1 with its sign and two places."""
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def band(margin: float) -> str:
     """The band [1/(1 + margin), 1 + margin] as it is: ``−4.8/+5 %``."""
     return f"−{percent(1 - 1 / (1 + margin)).removesuffix(' %')}/+{percent(margin)}"
@@ -180,6 +195,11 @@ def alike(values: Sequence[float]) -> list[str]:
     if places > 2 + _MOST_PLACES:  # too far apart for one scale
         return [format_number(v, 3) for v in values]
     return [f"{v:.{places}f}".replace("-", "−") if math.isfinite(v) else format_number(v) for v in values]
+
+
+def scatter(sd: float, mean: float) -> float:
+    """A standard deviation as it is shown: 0 where it is what is lost when numbers are rounded, not scatter."""
+    return 0.0 if abs(sd) < _ROUNDING * abs(mean) else sd
 
 
 def _power(value: float) -> int:

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from rtlab import report
 from rtlab.model import Comparison, Estimate, Level, Metric, Outcome, Verdict
-from rtlab.report import answer, plots, sentences, terminal
+from rtlab.report import answer, plots, terminal
 from rtlab.report.answer import Answer, Cell, Line
+from rtlab.stats import sentences
 from tests.conftest import make_record, make_testbed
 from tests.test_report import boot_files, fill, io_files, make_campaign
 

@@ -70,23 +70,23 @@ def compared(*changes: Change, baseline: str = "runc", **more: object) -> Compar
         (
             (Verdict.SLOWER, Verdict.NO_DIFFERENCE, Verdict.INCONCLUSIVE),
             10,
-            "Worse: 1 of 3 ratios to runc, by more than 5 %: boot (gvisor). Undecided: io (gvisor).",
+            "Worse: 1 of 3 ratios to runc, beyond the margin of −4.8/+5 %: boot (gvisor). Undecided: io (gvisor).",
         ),
         (
             (Verdict.NO_DIFFERENCE, Verdict.FASTER, Verdict.NO_DIFFERENCE),
             0,
-            "Not worse: none of 3 ratios to runc became worse by more than 5 %. Better: memory (gvisor).",
+            "Not worse: none of 3 ratios to runc became worse beyond the margin of −4.8/+5 %. Better: memory (gvisor).",
         ),
         (
             (Verdict.NO_DIFFERENCE, Verdict.WITHHELD, Verdict.NO_DIFFERENCE),
             11,
-            "Inconclusive: 1 of 3 ratios to runc cannot be decided at ±5 %: memory (gvisor). "
-            "None is known to be worse.",
+            "Unclear: 1 of 3 ratios to runc cannot be decided at a margin of −4.8/+5 %: memory (gvisor). "
+            "No other is known to be worse.",
         ),
         (
             (Verdict.INCONCLUSIVE,) * 3,
             11,
-            "Inconclusive: 3 ratios to runc, and none can be decided at ±5 %.",
+            "Unclear: 3 ratios to runc, and none can be decided at a margin of −4.8/+5 %.",
         ),
     ],
 )
@@ -208,10 +208,10 @@ def test_a_campaign_compared_with_itself_says_the_answer_before_anything_else(tm
     built = report.build(store.Campaign(DATA / "emulated-kata-1.12.1"))
 
     lines = done.stdout.splitlines()
-    assert re.match("(Not worse|Inconclusive): ", lines[0]) and "emulated" in lines[1]
+    assert re.match("(Not worse|Unclear): ", lines[0]) and "emulated" in lines[1]
     assert "same runtimes, engine, kernel and processor" in done.stdout
     for comparison in built.primaries():
-        assert comparison.ratio and f"{comparison.ratio.point:.3g}" in done.stdout
+        assert comparison.ratio and f"{comparison.ratio.point:.2f}" in done.stdout
     document = json.loads(rtlab("compare", kept, kept, "--json", cwd=tmp_path).stdout)
     assert document["result"] == lines[0] and document["status"] == done.returncode
     assert [c["change"]["point"] for c in document["changes"]] == [1.0] * len(document["changes"])

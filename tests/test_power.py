@@ -45,8 +45,8 @@ def test_holm_by_simulation_of_the_procedure_itself() -> None:
 
 def test_what_is_said_before_a_campaign() -> None:
     first, second = power.sentences(4, margin=0.05, family=5, machines=2)
-    assert "a ratio of 2 or more" in first and "88 %" in first
-    assert "comes out in 1 % of cases" in second and "too few blocks" in second
+    assert "a ratio of 2.00 or more" in first and "88 %" in first
+    assert "comes out in 1 % of campaigns" in second and "too few blocks" in second
     assert power.sentences(15, margin=0.05, family=5, machines=2)[1].count("45 %") == 1
     assert len(power.sentences(40, margin=0.05, family=5, machines=2)) == 1
     assert power.sentences(2, margin=0.05, family=5, machines=2) == (
@@ -54,4 +54,4 @@ def test_what_is_said_before_a_campaign() -> None:
     )
     assert power.sentences(1, margin=0.05, family=1)[0].startswith("1 block gives no interval")
     assert power.sentences(4, margin=0.05, family=0) == ()
-    assert "even a ratio of 5" in power.sentences(3, margin=0.05, family=200, machines=2)[0]
+    assert "even a ratio of 5.00" in power.sentences(3, margin=0.05, family=200, machines=2)[0]

@@ -207,7 +207,7 @@ def test_where_it_ran_stands_first_in_every_format(tmp_path: Path, level: Level)
 
     head = files["index.html"]
     assert str(escape(built.meaning)) in head
-    assert head.index(built.where) < head.index('class="answer') < head.index("What lessens it") < head.index("Table I")
+    assert head.index(built.where) < head.index('class="answer') < head.index("What weakens it") < head.index("Table I")
     first = files["tables.md"].partition("## ")[0]
     assert f"measured on {built.where}" in first
     assert json.loads(files["tables.json"])["level"] == level.value
@@ -418,11 +418,11 @@ def test_the_command_prints_every_format_and_writes_the_page(
     lines = shown["terminal"].splitlines()
     assert lines[:2] == ["gVisor against runC", "! Simulated values: no figure means anything."]
     assert len(lines) < 40
-    assert all(len(line) <= 80 for line in shown["terminal"].partition("What lessens it")[0].splitlines())
+    assert all(len(line) <= 80 for line in shown["terminal"].partition("What weakens it")[0].splitlines())
     assert cli.run(["report", "--brief"]) == 0
     brief = capsys.readouterr()
     assert shown["terminal"].startswith(brief.out.rstrip())
-    assert brief.err == "" and "What lessens it" not in brief.out
+    assert brief.err == "" and "What weakens it" not in brief.out
 
 
 def test_the_command_names_what_is_wrong(
@@ -646,11 +646,13 @@ def test_meters_that_disagree_are_named_with_their_values_and_agreement_is_noted
     built = report.build(campaign)
 
     (caveat,) = [c for c in built.caveats if c.kind == "meters"]
-    assert "under gVisor: 20 MiB by PSS, 20.5 MiB by its cgroup, 25 MiB by the fall of MemAvailable" in caveat.message
+    assert (
+        "under gVisor: 20.0 MiB by PSS, 20.5 MiB by its cgroup, 25.0 MiB by the fall of MemAvailable" in caveat.message
+    )
     assert "The fall of MemAvailable differs by +25 %, where 10 % are allowed" in caveat.message
     notes = {t.number: t.notes[-1] for t in built.tables}
     assert notes["IV"].endswith("disagree under gVisor: see the notes beside the verdicts.")
-    assert "agree within 10 %: runC 2 s by everything that the container needs, 1.95 s by its cgroup" in notes["III"]
+    assert "agree within 10 %: runC 2.00 s by everything that the container needs, 1.95 s by its cgroup" in notes["III"]
 
 
 def test_a_second_meter_that_was_not_recorded_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from rtlab.campaign.repeats import planned_blocks
 from rtlab.model import Event, Notify, Until
 from rtlab.state import now
 from rtlab.store import Campaign
+from rtlab.units import percent
 
 
 def out_of_time(campaign: Campaign) -> str:
@@ -39,7 +40,7 @@ def look(campaign: Campaign, until: Until, notify: Notify) -> str:
         }
     )
     known = [w for w in widths.values() if w is not None]
-    worst = f"±{100 * max(known):.2g} %" if known and len(known) == len(widths) else "not known"
+    worst = f"±{percent(max(known))}" if known and len(known) == len(widths) else "not known"
     notify(Event(stage="look", message=f"after {full} full blocks the worst primary ratio is {worst}"))
     return reason or ""
 

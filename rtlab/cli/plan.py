@@ -142,7 +142,7 @@ def planned(wanted: Wanted) -> Plan:
 
 
 def _print(found: Plan, pace: Pace, decides: Sequence[str]) -> None:
-    from rtlab.units import format_duration
+    from rtlab.units import format_duration, percent
 
     spec, trials = found.spec, found.trials
     title = f"{len(trials)} trials, {spec.runs} blocks, seed {spec.seed}, reboot: {spec.reboot}"
@@ -159,7 +159,7 @@ def _print(found: Plan, pace: Pace, decides: Sequence[str]) -> None:
         each = format_duration(pace.remaining_s(trials) / max(1, len({t.block for t in trials})))
         console.say(
             f"Then further blocks ({each} each) until every primary ratio is known to "
-            f"±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most."
+            f"±{percent(spec.until.target)}, {spec.until.max_blocks} at most."
         )
     for sentence in decides:
         console.say(sentence)
@@ -195,7 +195,7 @@ def foretell(name: str, target: float, as_json: bool) -> None:
     """Print how many blocks a precision takes."""
     from rtlab import store
     from rtlab.campaign import forecast
-    from rtlab.units import format_duration
+    from rtlab.units import format_duration, percent
 
     found = forecast.foretell(store.find(place.campaigns_folder(), name or None), target)
     if as_json:
@@ -206,14 +206,14 @@ def foretell(name: str, target: float, as_json: bool) -> None:
             f.experiment,
             f.arm,
             str(f.blocks_seen),
-            f"±{100 * f.half_width:.2g} %" if f.half_width is not None else "no interval",
+            f"±{percent(f.half_width)}" if f.half_width is not None else "no interval",
             _blocks(f.blocks, f.half_width),
             _blocks(f.careful_blocks, f.half_width),
         )
         for f in found.forecasts
     ]
     console.print_table(
-        f"Blocks until ±{100 * target:.3g} %, from {found.campaign}",
+        f"Blocks until ±{percent(target)}, from {found.campaign}",
         ("experiment", "runtime", "blocks", "known to", "takes", "careful"),
         rows,
     )

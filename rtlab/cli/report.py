@@ -40,7 +40,7 @@ def command(
     """What a campaign found: one table of every experiment and runtime, from its raw files alone.
 
     \b
-    rtlab report                                   the newest campaign: the table, and what lessens it
+    rtlab report                                   the newest campaign: the table, and what weakens it
     rtlab report --brief                           the table alone
     rtlab report --open                            everything, as a page in the browser
     rtlab report 20261123T101500Z --format markdown

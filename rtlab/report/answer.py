@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 from rtlab.model import CampaignSpec, Caveat, Comparison, Experiment, Level, Metric, Summary, Verdict
 from rtlab.report import ages
 from rtlab.stats import Analysis
+from rtlab.stats.sentences import together
 from rtlab.text import clean, counted
 from rtlab.units import RatioText, alike, band, from_base, ratio_text, readable_unit
 
@@ -22,13 +23,15 @@ WORDS: Mapping[Verdict, tuple[str, str, Tone]] = {
     Verdict.INCONCLUSIVE: ("?", "unclear", "unclear"),
     Verdict.WITHHELD: ("!", "withheld", "withheld"),
 }
-# What each word means, for below the table.
+# What each word means, for below the table; ``{margin}`` is the band as it is.
 LEGEND: Mapping[Tone, str] = {
-    "worse": "▲ worse and ▼ better: the whole interval lies beyond the margin",
-    "same": "= same: the whole interval lies within the margin",
-    "unclear": "? unclear: these blocks do not tell",
+    "worse": "▲ worse and ▼ better: the whole interval lies beyond the margin of {margin}",
+    "same": "= same: the whole interval lies within {same}",
+    "unclear": "? unclear: these blocks do not tell{together}",
     "withheld": "! withheld: the numbers cannot be trusted",
 }
+# Where an interval alone would tell.
+_TOGETHER = ", or not once all verdicts are decided together"
 # Above the table, so many warnings of one kind are named.
 _NAMED = 4
 _KINDS = {
@@ -107,7 +110,7 @@ class Answer:
     """What a reader meets first.
 
     Attributes:
-        warnings: One short line each; the whole stands in what lessens the answer.
+        warnings: One short line each; the whole stands in what weakens the answer.
         meaningless: No figure means anything: the first warning says why.
         summary: Blocks, machines, margin and usable trials, for one line.
         arms: Titles of the columns after the baseline's.
@@ -174,8 +177,15 @@ def answer(campaign: Campaign) -> Answer:
         arms=tuple(titles[arm] for arm in others),
         margin=band(spec.margin),
         lines=lines,
-        legend=tuple(text for tone, text in LEGEND.items() if tone in tones),
+        legend=_legend(tones, spec.margin, any(map(together, campaign.analysis.comparisons))),
     )
+
+
+def _legend(tones: Set[Tone], margin: float, alone: bool) -> tuple[str, ...]:
+    """What the words in the table mean, and only those."""
+    same = "it" if tones & {"worse"} else f"the margin of {band(margin)}"
+    fields = {"margin": band(margin), "same": same, "together": _TOGETHER if alone else ""}
+    return tuple(text.format(**fields) for tone, text in LEGEND.items() if tone in tones)
 
 
 def _place(experiment: Experiment) -> str:

@@ -22,7 +22,7 @@ from rtlab.model import (
     Testbed,
     Trial,
 )
-from rtlab.report import ages, answer, between, causes, meters, paper, sentences, tables
+from rtlab.report import ages, answer, between, causes, meters, paper, tables
 from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
 from rtlab.report.model import MEANING, Attempt, Report
@@ -30,6 +30,7 @@ from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
 from rtlab.store import Campaign, facts
 from rtlab.text import clean
+from rtlab.units import percent
 
 UNKNOWN = "not known"
 # Characters of a reason that are kept; the whole stands in the record.
@@ -62,8 +63,6 @@ def _built(campaign: Campaign) -> Report:
     told_of = {number: "; ".join(told) for number, told in read.happened.items()}
     given_up = campaign.given_up()
     analysis = analyse(spec_known, observations, records, known, causes=told_of, titles=titles, given_up=given_up)
-    metrics = {(name, m.name): m for name, of in known.items() for m in of}
-    analysis = sentences.reworded(analysis, metrics, titles, spec.margin)
     held = {name: experiment.meters for name, experiment in experiments.items() if experiment.meters}
     disagreeing, notes = meters.told(held, read.by_meters, analysis.summaries, spec.runtimes, titles)
     found_in_plan = _about_the_plan(plan, attempts, campaign.stopped, given_up)
@@ -243,7 +242,7 @@ def _about_the_end(campaign: Campaign) -> list[Caveat]:
     shown = looked if len(looked) <= 6 else [*looked[:3], "…", looked[-1]]
     looks = f"Looked at after {', '.join(shown)} full blocks" if looked else "Never looked at"
     message = (
-        f"The campaign stopped adaptively (target ±{100 * until.target:.3g} %, {until.max_blocks} blocks at most): "
+        f"The campaign stopped adaptively (target ±{percent(until.target)}, {until.max_blocks} blocks at most): "
         f"{stopped}. {looks}, at widths only, never at a verdict. After such stopping a 95 % interval covers in at "
         "least 93 % (simulated)."
     )

@@ -15,10 +15,11 @@ from rtlab.model import Estimate, Json, Metric, Verdict
 from rtlab.report import Report
 from rtlab.stats import Change, compare_campaigns
 from rtlab.stats.analysis import shared
+from rtlab.stats.sentences import ratio
 from rtlab.stats.verdict import words
 from rtlab.store import facts
 from rtlab.text import clean
-from rtlab.units import format_number
+from rtlab.units import band
 
 # Exit statuses of `rtlab compare`, for CI.
 NOT_SLOWER, SLOWER, UNCLEAR, INCOMPARABLE = 0, 10, 11, 12
@@ -122,20 +123,20 @@ class ComparedCampaigns:
 
     def answer(self, named: Callable[[str], str]) -> str:
         """The answer in one line; ``named`` shows what comes from the campaigns."""
-        number, margin = len(self.changes), 100 * self.margin
+        number, margin = len(self.changes), band(self.margin)
         ratios = f"{number} ratio{'s' * (number != 1)} to {named(self.baseline)}"
         worse, better = self._which(named, Verdict.SLOWER), self._which(named, Verdict.FASTER)
         undecided = self._which(named, Verdict.INCONCLUSIVE, Verdict.WITHHELD)
         rest = f" Better: {', '.join(better)}." if better else ""
         if worse:
             left = f" Undecided: {', '.join(undecided)}." if undecided else ""
-            return f"Worse: {len(worse)} of {ratios}, by more than {margin:g} %: {', '.join(worse)}.{left}{rest}"
+            return f"Worse: {len(worse)} of {ratios}, beyond the margin of {margin}: {', '.join(worse)}.{left}{rest}"
         if len(undecided) == number:
-            return f"Inconclusive: {ratios}, and none can be decided at ±{margin:g} %."
+            return f"Unclear: {ratios}, and none can be decided at a margin of {margin}."
         if undecided:
-            which = f"{len(undecided)} of {ratios} cannot be decided at ±{margin:g} %: {', '.join(undecided)}"
-            return f"Inconclusive: {which}. None is known to be worse.{rest}"
-        return f"Not worse: none of {ratios} became worse by more than {margin:g} %.{rest}"
+            which = f"{len(undecided)} of {ratios} cannot be decided at a margin of {margin}: {', '.join(undecided)}"
+            return f"Unclear: {which}. No other is known to be worse.{rest}"
+        return f"Not worse: none of {ratios} became worse beyond the margin of {margin}.{rest}"
 
     def _which(self, named: Callable[[str], str], *verdicts: Verdict) -> list[str]:
         return [f"{c.experiment} ({named(c.arm)})" for c in self.changes if c.verdict in verdicts]
@@ -159,8 +160,10 @@ class ComparedCampaigns:
         if change.verdict in (Verdict.SLOWER, Verdict.FASTER):
             metric: Metric = self.metrics[change.experiment, change.metric]
             return words(metric, above=change.change.point > 1)
+        if change.verdict is not Verdict.INCONCLUSIVE:
+            return str(change.verdict.value)
         more = f"; about {change.blocks_needed} more blocks each would tell" if change.blocks_needed else ""
-        return f"{change.verdict.value}{more}"
+        return f"unclear{more}"
 
     def as_json(self) -> dict[str, Json]:
         """For machines."""
@@ -185,9 +188,7 @@ def _change(change: Change) -> dict[str, Json]:
 
 
 def _shown(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{format_number(estimate.point, 3)} (no interval)"
-    return f"{format_number(estimate.point, 3)} ({format_number(estimate.low, 3)} to {format_number(estimate.high, 3)})"
+    return f"{ratio(estimate)} (no interval)" if estimate.low is None or estimate.high is None else ratio(estimate)
 
 
 def markdown(found: ComparedCampaigns) -> str:
@@ -267,7 +268,7 @@ def compare(first: Report, second: Report, *, anyway: bool = False) -> ComparedC
             f"{first.name} and {second.name} have no ratio in common.",
             remedy="Both need the same baseline, another runtime that both have, and complete blocks.",
         )
-    changes = compare_campaigns(both, first.spec.margin)
+    changes = compare_campaigns(both, first.spec.margin, titles={**second.titles, **first.titles})
     matters, further = _differences(first, second)
     same_place = first.testbed.level is second.testbed.level
     return ComparedCampaigns(
@@ -321,7 +322,7 @@ def _differences(first: Report, second: Report) -> tuple[tuple[str, ...], tuple[
     """What differs without forbidding the comparison: what decides figures most, and what else there is."""
     found = []
     for what, a, b in (
-        ("margin", f"±{100 * first.spec.margin:g} %, which is used", f"±{100 * second.spec.margin:g} %"),
+        ("margin", f"{band(first.spec.margin)}, which is used", band(second.spec.margin)),
         ("blocks", first.spec.runs, second.spec.runs),
         ("machines", len(first.testbed.machines), len(second.testbed.machines)),
         ("profile", first.testbed.profile, second.testbed.profile),

@@ -17,7 +17,7 @@ from rtlab.report import paper, plots
 from rtlab.report.answer import Cell, Line
 from rtlab.report.model import Report
 from rtlab.stats import Hosts
-from rtlab.units import band, format_number, from_base, percent, to_base
+from rtlab.units import band, format_number, from_base, percent, ratio_text, to_base
 
 MOST_DOTS = 2000
 MOST_PUBLISHED = 100
@@ -140,7 +140,7 @@ def _forest(report: Report) -> Figure | None:
                 cell.ratio_text,
                 cell.interval_text or _DASH,
                 "not measured" if floor is None else f"± {percent(math.expm1(min(floor, 20)))}",
-                format_number(papers, 3),
+                _ratio(papers),
                 _range(theirs),
                 f"{cell.sign} {cell.word}",
             )
@@ -215,7 +215,7 @@ def published_rows(report: Report) -> tuple[tuple[str, ...], ...]:
                 unit = table.units[column]
                 how = "its script of 15 iterations; two machines in VirtualBox, one runtime each"
                 what = (f"{name}: {metric.title}", report.titles[arm], "")
-                values = (f"{shown[0]} {unit}", f"{shown[1]} {unit}", _number(ratio))
+                values = (f"{shown[0]} {unit}", f"{shown[1]} {unit}", _ratio(ratio))
                 rows.append((*what, *values, "15", "2020", f"the paper, Table {number}", how))
     for p in published(report):
         if isinstance(p, paper.SameMeasure):
@@ -240,18 +240,19 @@ def _published_row(report: Report, p: paper.Published, what: str) -> tuple[str, 
             baseline += f" ({p.baseline})"
     value = f"{format_number(p.value)} {p.unit}".strip()
     arm = report.titles.get(p.arm, p.arm)
-    return (what, arm, p.variant, value, baseline, _number(p.ratio), p.how_often, str(p.year), p.citation, p.method)
+    return (what, arm, p.variant, value, baseline, _ratio(p.ratio), p.how_often, str(p.year), p.citation, p.method)
 
 
-def _number(value: float | None) -> str:
-    return format_number(value, 3)
+def _ratio(value: float | None) -> str:
+    return _DASH if value is None else ratio_text(value).point
 
 
 def _range(values: Sequence[float]) -> str:
     if not values:
         return _DASH
     low, high = min(values), max(values)
-    return _number(low) if low == high else f"{_number(low)} to {_number(high)}"
+    shown = ratio_text(low, low, high)
+    return shown.low if shown.low == shown.high else f"{shown.low} to {shown.high}"
 
 
 # --------------------------------------------------------------------------- every single value
@@ -348,7 +349,7 @@ def _hosts(report: Report, hosts: Hosts) -> Figure:
     of = [(h.name, str(h.arm_blocks), str(h.baseline_blocks), h.ratio) for h in hosts.hosts]
     of += [("mean over hosts", _DASH, _DASH, hosts.mean), ("another host (prediction)", _DASH, _DASH, hosts.new)]
     title = f"{report.experiments[hosts.experiment].title}: ratio of {arm} to {baseline} on each host"
-    told = "; ".join(f"{name} {_number(e.point)} ({_within(e)})" for name, _, _, e in of[:20])
+    told = "; ".join(f"{name} {_ratio(e.point)} ({_within(e)})" for name, _, _, e in of[:20])
     return Figure(
         name=f"hosts-{hosts.experiment}-{hosts.arm.replace(':', '.')}",
         title=title,
@@ -362,10 +363,10 @@ def _hosts(report: Report, hosts: Hosts) -> Figure:
         f"margin. Below the hosts their mean (REML, Hartung and Knapp), then the 95 % prediction interval: where the "
         "ratio of another host like these lies. It says more about a reader's own machine than the mean does.",
         heads=("host", f"blocks with {arm}", f"blocks with {baseline}", "ratio", "95 % interval"),
-        rows=tuple((name, first, second, _number(e.point), _within(e)) for name, first, second, e in of),
+        rows=tuple((name, first, second, _ratio(e.point), _within(e)) for name, first, second, e in of),
         in_csv=False,
     )
 
 
 def _within(e: Estimate) -> str:
-    return _DASH if e.low is None or e.high is None else f"{_number(e.low)} to {_number(e.high)}"
+    return ratio_text(e.point, e.low, e.high).interval() or _DASH

@@ -62,7 +62,7 @@ def _answer(answer: Answer, measured: str) -> list[str]:
         cells = (_label(line), text(line.reason or line.baseline_text), *map(_cell, line.cells))
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [*answer.warnings, *([f"{'; '.join(answer.legend)} ({answer.margin})."] if answer.legend else [])]
+    notes = [*answer.warnings, *([f"{'; '.join(answer.legend)}."] if answer.legend else [])]
     return [*lines, *(rf"\par\smallskip\footnotesize {text(note)}" for note in notes), r"\end{table}"]
 
 

@@ -9,11 +9,11 @@ from rtlab.report.tables import markdown_text as text
 
 
 def document(report: Report) -> str:
-    """The answer, what lessens it, the same in words, and tables I-V."""
+    """The answer, what weakens it, the same in words, and tables I-V."""
     answer = report.answer
     lines = [
         *table(answer),
-        "## What lessens it",
+        "## What weakens it",
         "",
         *(f"- **{text(c.kind)}**{f' ({text(c.where)})' if c.where else ''}: {text(c.message)}" for c in report.lessens),
         "",
@@ -47,7 +47,7 @@ def table(answer: Answer, level: int = 1) -> list[str]:
         "",
     ]
     if answer.legend:
-        lines += [f"{text('; '.join(answer.legend))} ({text(answer.margin)}).", ""]
+        lines += [f"{text('; '.join(answer.legend))}.", ""]
     return lines
 
 

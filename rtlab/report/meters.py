@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rtlab.model import Caveat, Experiment, Json, Meters, Summary
-from rtlab.units import to_base
+from rtlab.units import alike, to_base
 
 # Ten per cent for memory is measurement.md §2; the same is asked of CPU time.
 AGREEMENT = 0.10
@@ -129,4 +129,5 @@ def note(readings: Sequence[Reading], what: str, unit: str, titles: Mapping[str,
 
 
 def _listed(reading: Reading, unit: str) -> str:
-    return ", ".join(f"{value:.3g} {unit} by {name}" for name, value in reading.values)
+    shown = alike([value for _, value in reading.values])
+    return ", ".join(f"{value} {unit} by {name}" for (name, _), value in zip(reading.values, shown, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rtlab.model import Comparison, Experiment, Metric, Summary
 from rtlab.report.answer import WORDS
 from rtlab.report.model import Report
-from rtlab.units import alike, from_base, percent, ratio_text
+from rtlab.units import alike, from_base, percent, ratio_text, scatter
 
 _DASH = "–"
 
@@ -119,6 +119,7 @@ def _mean(metric: Metric, s: Summary | None) -> str:
         return _DASH
     if s.sd is None:
         return _texts(metric, s.mean)[0]
-    mean, sd = _texts(metric, s.mean, s.sd or None)
-    scatter = f" ({percent(s.cov)})" if s.cov is not None else ""
-    return f"{mean} ± {sd if s.sd else 0}{scatter}"
+    mean, sd = _texts(metric, s.mean, scatter(s.sd, s.mean) or None)
+    if sd == _DASH:
+        return f"{mean} ± 0"
+    return f"{mean} ± {sd} ({percent(s.cov)})" if s.cov is not None else f"{mean} ± {sd}"

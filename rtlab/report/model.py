@@ -22,7 +22,7 @@ from rtlab.model import (
 from rtlab.report import ages
 from rtlab.report.answer import Answer, listed
 from rtlab.report.tables import Table
-from rtlab.stats import Analysis
+from rtlab.stats import Analysis, sentences
 from rtlab.units import band, percent, ratio_text
 
 # What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).
@@ -58,7 +58,7 @@ _GRAVE = ("testbed broken", "design", "machines", "unfinished", "failures", "met
 
 HOLM = (
     "The verdicts of all experiments are decided together (Holm), the intervals printed are 95 % each: an interval may "
-    "lie outside the margin and its verdict still be inconclusive. A ratio of 1 means no difference."
+    "lie beyond the margin and its verdict still be unclear. A ratio of 1 means no difference."
 )
 
 
@@ -149,15 +149,18 @@ class Report:
             if self.metric(noise.experiment, noise.metric).primary:
                 found.append(
                     f"Noise floor of {noise.experiment}: the same runtime in both arms (A/A blocks) gives a ratio of "
-                    f"{_ratio(noise.ratio)}.{_sees(noise.finds)}"
+                    f"{sentences.ratio(noise.ratio)}.{_sees(noise.finds)}"
                 )
         for c in self.primaries():
             who = f"{c.experiment}, {self.titles[c.arm]} against {self.titles[c.baseline]}"
             if c.machine_effect is not None:
-                found.append(f"Machines, {who}: the second is to the first as {_ratio(c.machine_effect)}; removed.")
+                second = f"the second's values are {sentences.ratio(c.machine_effect)} times the first's"
+                found.append(f"Machines, {who}: {second}; taken out of the ratio.")
             if c.mean_ratio is not None:
                 wide = "; too wide, because the machines differ" if _excludes_one(c.machine_effect) else ""
-                found.append(f"Means, {who}: ratio of arithmetic means (Fieller) {_ratio(c.mean_ratio)}{wide}.")
+                found.append(
+                    f"Means, {who}: ratio of arithmetic means (Fieller) {sentences.ratio(c.mean_ratio)}{wide}."
+                )
         found += [h.sentence(self.titles[h.arm], self.titles[h.baseline]) for h in self.analysis.hosts]
         return tuple(found)
 
@@ -186,7 +189,7 @@ class Report:
         if spec.until is not None:
             own = [a for a in self.attempts if a.trial.kind == "ab" and a.trial.repeats is None]
             ran = len({a.trial.block for a in own if a.record is not None})
-            blocks = f"{ran} blocks (adaptive: until ±{100 * spec.until.target:.3g} %, {spec.until.max_blocks} at most)"
+            blocks = f"{ran} blocks (adaptive: until ±{percent(spec.until.target)}, {spec.until.max_blocks} at most)"
         return (
             f"{blocks} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
             f"{order}; {reboots[spec.reboot]}; margin {band(spec.margin)}; seed {spec.seed}."
@@ -205,8 +208,3 @@ def _excludes_one(effect: Estimate | None) -> bool:
     if effect is None or effect.low is None or effect.high is None:
         return False
     return not effect.low <= 1 <= effect.high
-
-
-def _ratio(estimate: Estimate) -> str:
-    shown = ratio_text(estimate.point, estimate.low, estimate.high)
-    return f"{shown.point} ({shown.interval()})" if shown.low else shown.point

@@ -16,7 +16,7 @@ from rtlab.model import CampaignSpec, Json, Metric, Observation, Summary
 from rtlab.report import paper
 from rtlab.report.answer import Answer, Line, listed
 from rtlab.text import clean
-from rtlab.units import from_base
+from rtlab.units import from_base, scatter
 
 # Heads of the columns as the paper prints them.
 COLUMNS = {
@@ -154,10 +154,10 @@ def _texts(cell: Cell, places: int, of_the_paper: bool) -> tuple[str, str]:
     mean = shown(cell.mean, places)
     if of_the_paper:
         return mean, ""
-    scatter = f" ± {shown(cell.sd, places)}" if cell.sd is not None else ""
+    around = f" ± {shown(scatter(cell.sd, cell.mean), places)}" if cell.sd is not None else ""
     parts = [shown(cell.median, places), str(cell.n)]
     parts += [f"{n} {what}" for n, what in ((cell.n_failed, FAILED), (cell.n_censored, CENSORED)) if n]
-    return mean + scatter, f"({'; '.join(parts)})"
+    return mean + around, f"({'; '.join(parts)})"
 
 
 def shown(cell: Number, places: int) -> str:

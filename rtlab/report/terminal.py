@@ -1,4 +1,4 @@
-"""The answer and what lessens it as lines for a terminal. Pure: each part of a line says how it is to look."""
+"""The answer and what weakens it as lines for a terminal. Pure: each part of a line says how it is to look."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rtlab.report.answer import Answer, Cell, Line
 from rtlab.report.model import Report
 
-# So many of what lessens the answer are printed; the page has all.
+# So many of what weakens the answer are printed; the page has all.
 MOST_LESSENS = 6
 # Beside columns of arms a label has at least this much room.
 _LABEL = 18
@@ -41,13 +41,13 @@ def answer_lines(answer: Answer, width: int) -> list[Parts]:
     else:
         lines += _listed(answer, width)
     if answer.legend:
-        lines += [(), *_wrapped(f"{'; '.join(answer.legend)} ({answer.margin}).", width, "soft")]
+        lines += [(), *_wrapped(f"{'; '.join(answer.legend)}.", width, "soft")]
     return lines
 
 
 def lessening_lines(report: Report, width: int) -> list[Parts]:
-    """The gravest of what lessens the answer, each with a hanging indent, and how many more there are."""
-    lines: list[Parts] = [(Part("What lessens it", "strong"),)]
+    """The gravest of what weakens the answer, each with a hanging indent, and how many more there are."""
+    lines: list[Parts] = [(Part("What weakens it", "strong"),)]
     # One of each kind: the same of another arm or trial stands in the page.
     every = report.lessens
     shown = list({(c.kind, c.where): c for c in reversed(every)}.values())[::-1][:MOST_LESSENS]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from rtlab.model import FEWEST_BLOCKS, Comparison, Estimate, Until
 from rtlab.stats.student import chi_squared, quantile
+from rtlab.units import percent
 
 MOST_BLOCKS = 10_000
 
@@ -75,7 +76,7 @@ def stop_reason(
         widths = [half_width(c.ratio) for c in comparisons if not c.exploratory]
         known = [w for w in widths if w is not None]
         if widths and len(known) == len(widths) and max(known) <= until.target:
-            return f"every primary ratio is known to ±{100 * max(known):.2g} % after {blocks} blocks"
+            return f"every primary ratio is known to ±{percent(max(known))} after {blocks} blocks"
     if (blocks if planned is None else planned) >= until.max_blocks:
         return f"the cap of {until.max_blocks} blocks is reached"
     if until.max_hours is not None and hours >= until.max_hours:

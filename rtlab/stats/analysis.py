@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rtlab.model import CampaignSpec, Caveat, Comparison, Estimate, Metric, Observation, Record, Summary, Verdict
-from rtlab.stats import describe, failures, verdict
+from rtlab.model import CampaignSpec, Caveat, Comparison, Metric, Observation, Record, Summary, Verdict
+from rtlab.stats import describe, failures, sentences, verdict
 from rtlab.stats.caveats import caveats, could_not_tell
 from rtlab.stats.change import Both
 from rtlab.stats.describe import Outlier
@@ -96,16 +96,19 @@ def analyse(
         for arm in spec.runtimes
         if arm != spec.baseline
     ]
-    comparisons = _decided(spec, drafts, bool(broken), names)
     watched = [
         found[name, metric.name, arm] for name in spec.experiments for metric in metrics[name] for arm in spec.runtimes
     ]
+    summaries = tuple(describe.summarise(series) for series in watched)
+    by_name = {(name, m.name): m for name in spec.experiments for m in metrics[name]}
+    decided = _decided(spec, drafts, bool(broken), names)
+    comparisons = sentences.reworded(decided, summaries, floors, by_name, names, spec.margin)
     # Totals and counters drift by nature (uptime); only what a verdict may rest on is watched.
     judged = [s for s in watched if (s.experiment, s.metric) in primary]
     flagged = tuple(o for series in watched for o in describe.outliers(series, causes, len(judged)))
     drifts = tuple(d for series in judged if (d := drift(series)))
     return Analysis(
-        summaries=tuple(describe.summarise(series) for series in watched),
+        summaries=summaries,
         comparisons=comparisons,
         caveats=(
             *caveats(spec, drafts, flagged, drifts, broken, found, records, names),
@@ -159,12 +162,6 @@ def _failures(d: Draft, spec: CampaignSpec, names: Mapping[str, str]) -> str:
     return failures.sentence(d.bounded, d.fit, names.get(d.arm, d.arm), names.get(spec.baseline, spec.baseline))
 
 
-def _span(e: Estimate, unit: str) -> str:
-    if e.low is None or e.high is None:
-        return f"difference {e.point:+.3g} {unit}, too few blocks for an interval"
-    return f"difference {e.point:+.3g} {unit}, 95 % interval {e.low:.3g} to {e.high:.3g} {unit}"
-
-
 def _decided(
     spec: CampaignSpec, drafts: Sequence[Draft], broken: bool, names: Mapping[str, str]
 ) -> tuple[Comparison, ...]:
@@ -191,19 +188,8 @@ def _decided(
         elif result is Verdict.WITHHELD:
             why_not = "the A/A blocks differ, so the testbed is broken"
         elif d.difference is not None:
-            why_not += f". {_span(d.difference, d.metric.unit).capitalize()}"
-        words = verdict.sentence(
-            names.get(d.arm, d.arm),
-            names.get(spec.baseline, spec.baseline),
-            d.metric,
-            result,
-            d.fit,
-            spec.margin,
-            further=further,
-            why_not=why_not,
-            floor=d.floor,
-            exploratory=not d.metric.primary,
-        )
+            told = sentences.difference(d.difference, d.metric)
+            why_not += f". {told[0].upper()}{told[1:]}"
         found.append(
             Comparison(
                 experiment=d.experiment,
@@ -217,7 +203,7 @@ def _decided(
                 p_value=d.p,
                 p_adjusted=adjusted.get(index),
                 blocks_needed=further,
-                sentence=words,
+                sentence="",
                 blocks=tuple(p.block for p in d.pairs),
                 exploratory=not d.metric.primary,
                 limiting_arm=d.limiting,

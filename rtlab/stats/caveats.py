@@ -9,11 +9,12 @@ from rtlab.stats import failures, power
 from rtlab.stats.describe import Outlier
 from rtlab.stats.draft import Draft, step_of
 from rtlab.stats.drift import Drift
-from rtlab.stats.failures import shown
 from rtlab.stats.missing import left_out
 from rtlab.stats.noise import Noise
 from rtlab.stats.ratio import estimate, regress
+from rtlab.stats.sentences import ratio
 from rtlab.stats.series import Series
+from rtlab.units import format_number, ratio_text
 
 # So many unusual trials are named in a sentence, the farthest first.
 LISTED = 8
@@ -62,8 +63,8 @@ def _of_the_whole(spec: CampaignSpec, drafts: Sequence[Draft], broken: Sequence[
     told = [
         Caveat(
             kind="testbed broken",
-            message=f"The same runtime in both arms differs: ratio {n.ratio.point:.3g}, and its 99.9 % interval "
-            "excludes 1. Every verdict is withheld.",
+            message=f"The same runtime in both arms differs: ratio {ratio_text(n.ratio.point).point}, and its 99.9 % "
+            "interval excludes 1. Every verdict is withheld.",
             where=f"{n.experiment}/{n.metric}",
         )
         for n in broken
@@ -74,7 +75,7 @@ def _of_the_whole(spec: CampaignSpec, drafts: Sequence[Draft], broken: Sequence[
                 kind="design",
                 message="The paper's design runs all trials of one runtime, then of the other: machine, time and "
                 "runtime cannot be told apart. Under one 5 % step of the host such a design finds a false difference "
-                "in 39-51 % of campaigns. Verdicts are what the numbers would say if nothing else had changed.",
+                "in 39 to 51 % of campaigns. Verdicts are what the numbers would say if nothing else had changed.",
             )
         )
     elif any(d.fit and d.fit.confounded for d in drafts):
@@ -147,17 +148,23 @@ def _unusual(spec: CampaignSpec, d: Draft, flagged: Sequence[Outlier], names: Ma
         rest = regress([p for p in d.pairs if p.block not in blocks], step_of(d.metric))
     without = ""
     if rest is not None and (kept := estimate(rest)).low is not None:
-        without = f" Ratio {shown(estimate(d.fit))} with them, {shown(kept)} without."
+        without = f" Ratio {ratio(estimate(d.fit))} with them, {ratio(kept)} without."
     worst = sorted(mine, key=lambda o: -abs(o.z))[:LISTED]
     listed = ", ".join(
-        f"{o.trial} ({names.get(o.arm, o.arm)}, z {o.z:+.1f}{', ' + o.cause if o.cause else ''})" for o in worst
+        f"{o.trial} ({names.get(o.arm, o.arm)}, {_far(o.z)}{', ' + o.cause if o.cause else ''})" for o in worst
     )
     if len(mine) > LISTED:
         listed += f" and {len(mine) - LISTED} more"
     return [
         Caveat(
             kind="outliers",
-            message=f"Unusual values, kept in every estimate: trials {listed}.{without}",
+            message=f"Unusual values, kept in every estimate: trial{'s' * (len(mine) != 1)} {listed}.{without}",
             where=f"{d.experiment}/{d.metric.name}",
         )
     ]
+
+
+def _far(z: float) -> str:
+    """How far a value lies from its arm's median, in deviations that outliers do not swell (median absolute ones)."""
+    size = "over 1000" if abs(z) > 1000 else format_number(abs(z), 2)
+    return f"{size} deviations {'above' if z > 0 else 'below'} the median"

@@ -7,12 +7,13 @@ that. The change is tested by Welch on the per-block log ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rtlab.model import Estimate, Metric, Verdict
 from rtlab.stats.ratio import Fit, estimate, welch
-from rtlab.stats.verdict import between, blocks_needed, decide, holm, p_value, still_among, words
+from rtlab.stats.verdict import blocks_needed, decide, holm, p_value, still_among, words
+from rtlab.units import band, ratio_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +60,15 @@ class Both:
     broken: bool = False
 
 
-def compare_campaigns(shared: Sequence[Both], margin: float, *, between: float = 0.0) -> tuple[Change, ...]:
+def compare_campaigns(
+    shared: Sequence[Both], margin: float, *, between: float = 0.0, titles: Mapping[str, str] | None = None
+) -> tuple[Change, ...]:
     """The change of every ratio; Holm over the primary metrics decides their verdicts.
 
     Args:
         between: SD of a log ratio from campaign to campaign where nothing was changed
             (``history.between_campaigns``); both campaigns have a draw of it.
+        titles: What an arm is called in sentences; its own name by default.
     """
     fits = [_widened(welch(both.second, both.first), between) for both in shared]
     plain = [p_value(fit, margin) for fit in fits]
@@ -94,7 +98,7 @@ def compare_campaigns(shared: Sequence[Both], margin: float, *, between: float =
                 p_adjusted=adjusted.get(index),
                 blocks_needed=further,
                 exploratory=not both.metric.primary,
-                sentence=_sentence(both, fit, verdict, margin, further),
+                sentence=_sentence(both, fit, verdict, margin, further, titles or {}),
             )
         )
     return tuple(found)
@@ -104,29 +108,34 @@ def _widened(fit: Fit, between: float) -> Fit:
     return fit if fit.se is None or not between else replace(fit, se=math.hypot(fit.se, math.sqrt(2) * between))
 
 
-def _sentence(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:
-    what = f"{both.metric.title}: {both.arm} relative to {both.baseline}"
-    interval = fit.interval()
-    if interval is None:
-        return f"{what} changed × {math.exp(fit.log_ratio):.3g}; too few blocks for an interval."
-    low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
+def _sentence(
+    both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None, titles: Mapping[str, str]
+) -> str:
+    """``Start to first page: gVisor against runC: the ratio is 1.25 times what it was (95 %: 1.22 to 1.28): …``"""
+    arm, baseline = (titles.get(name, name) for name in (both.arm, both.baseline))
+    what = f"{both.metric.label or both.metric.title}: {arm} against {baseline}"
+    change = estimate(fit)
+    shown = ratio_text(change.point, change.low, change.high)
     # Not corrected for how many metrics there are: worded apart from a verdict.
     apart = "; exploratory" if not both.metric.primary else ""
-    shown = f"change × {math.exp(fit.log_ratio):.3g}, 95 % interval {low:.3g} to {high:.3g}{apart}"
+    inside = f"95 %: {shown.interval()}{apart}" if shown.low else f"too few blocks for an interval{apart}"
+    meaning = _meaning(both, fit, verdict, margin, further)
+    return f"{what}: the ratio is {shown.point} times what it was ({inside}){meaning}."
+
+
+def _meaning(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int | None) -> str:
+    """What follows the numbers; nothing where there is no interval."""
+    if fit.interval() is None:
+        return ""
     if verdict is Verdict.WITHHELD:
         if both.broken:
-            return (
-                f"{what}: verdict withheld, the A/A blocks of a campaign differ, so its testbed was broken ({shown})."
-            )
-        return (
-            f"{what}: verdict withheld, in a campaign runtime and machine never swapped, so they cannot be told apart "
-            f"({shown})."
-        )
+            return ": verdict withheld, the A/A blocks of a campaign differ, so its testbed was broken"
+        return ": verdict withheld, in a campaign runtime and machine never swapped, so they cannot be told apart"
     if verdict is Verdict.NO_DIFFERENCE:
-        did_not = "seems not to have changed" if apart else "did not change"
-        return f"{what} {did_not} by more than ±{100 * margin:g} % ({shown})."
+        did_not = "did not change" if both.metric.primary else "seems not to have changed"
+        return f": it {did_not} by more than {band(margin)}"
     if verdict is Verdict.INCONCLUSIVE:
-        more = f"; about {further} more blocks in each campaign would tell" if further else ""
-        return f"{what}: inconclusive at a margin of ±{100 * margin:g} % ({shown}){more}."
-    became = "seems to have become" if apart else "became"
-    return f"{what} {became} {words(both.metric, above=fit.log_ratio > 0)}, {between(low, high)} ({shown})."
+        more = f"; about {further} more block{'s' * (further != 1)} in each campaign would tell" if further else ""
+        return f": unclear at a margin of {band(margin)}{more}"
+    became = "became" if both.metric.primary else "seems to have become"
+    return f": it {became} {words(both.metric, above=fit.log_ratio > 0)}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from rtlab.stats.series import Series
 from rtlab.stats.student import upper_tail
+from rtlab.units import format_signed, probability, ratio_text
 
 FEWEST = 8
 # So many of the campaigns in which nothing moves are warned about, all its arms and metrics together: a little below
@@ -57,11 +58,17 @@ class Drift:
         level = ALPHA / (TESTS * max(1, watched))
         found = []
         if self.halves_p < level:
-            by = f"× {self.halves:.3g}" if self.logarithmic else f"{self.halves:+.3g}"
-            found.append(f"second half against first {by} (p = {self.halves_p:.2g})")
+            way = "higher" if self.halves > 0 else "lower"
+            size = (
+                f"{ratio_text(self.halves).point} times the first's" if self.logarithmic else f"{way} than the first's"
+            )
+            found.append(f"the values of its second half are {size} ({probability(self.halves_p)})")
         if self.p_value < level or not found:
             rose = "rose" if self.spearman > 0 else "fell"
-            found.append(f"values {rose} with order, rank correlation {self.spearman:+.2f} (p = {self.p_value:.2g})")
+            found.append(
+                f"values {rose} with the order, rank correlation {format_signed(self.spearman)} "
+                f"({probability(self.p_value)})"
+            )
         return f"{name or self.arm} moved during the campaign: {', '.join(found)}"
 
 

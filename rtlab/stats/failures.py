@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rtlab.model import Estimate, Metric, Outcome, Record
 from rtlab.stats.ratio import Fit, Pair, estimate, pairs, regress
+from rtlab.stats.sentences import ratio
 from rtlab.stats.series import Series, last_attempts
 
 
@@ -88,7 +89,9 @@ def sentence(bounded: Bounded, without: Fit, arm: str, baseline: str) -> str:
     """What the failures may hide, in which direction, and the ratio with them at their bound."""
     of = [(arm, bounded.arm_failed), (baseline, bounded.baseline_failed)]
     counted = " and ".join(f"{n} trial{'s' * (n != 1)} of {name}" for name, n in of if n)
-    late = f", {bounded.timed_out} of them by running out of time" if bounded.timed_out else ""
+    all_late = bounded.timed_out == bounded.arm_failed + bounded.baseline_failed
+    late = ", by running out of time" if all_late else f", {bounded.timed_out} of them by running out of time"
+    late *= bool(bounded.timed_out)
     if bounded.too_low is None:
         direction = "leaving them out makes both look better than they are, so the ratio may err either way"
         farther = "were they worse than that, it lies elsewhere"
@@ -99,12 +102,5 @@ def sentence(bounded: Bounded, without: Fit, arm: str, baseline: str) -> str:
         farther = "were they worse than that, it lies still farther"
     return (
         f"{counted} failed{late}. If they failed because they were slow, {direction}. With each at the worst value of "
-        f"its runtime the ratio is {shown(bounded.ratio)}, without them {shown(estimate(without))}; {farther}."
+        f"its runtime the ratio is {ratio(bounded.ratio)}, without them {ratio(estimate(without))}; {farther}."
     )
-
-
-def shown(e: Estimate) -> str:
-    """A ratio with its interval, where there is one."""
-    if e.low is None or e.high is None:
-        return f"{e.point:.3g}"
-    return f"{e.point:.3g} ({e.low:.3g} to {e.high:.3g})"

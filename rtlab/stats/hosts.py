@@ -16,7 +16,9 @@ import numpy as np
 
 from rtlab.model import Estimate
 from rtlab.stats.ratio import GEOMETRIC, Pair
+from rtlab.stats.sentences import ratio
 from rtlab.stats.student import quantile
+from rtlab.units import percent, ratio_text
 
 # From fewer hosts a variance between them says nothing.
 FEWEST_HOSTS = 3
@@ -85,7 +87,8 @@ class Hosts:
         """In plain words."""
         assert self.mean.low is not None and self.mean.high is not None
         assert self.new.low is not None and self.new.high is not None
-        apart = f"from host to host it differs by {100 * math.expm1(self.between):.2g} % (SD)"
+        new = ratio_text(self.new.point, self.new.low, self.new.high)
+        apart = f"from host to host it differs by {percent(math.expm1(self.between))} (SD)"
         if self.between < 1e-6:
             apart = "from host to host it differs by no more than the blocks' own scatter explains"
         without = f" Without {', '.join(self.left_out)}, whose own ratio these blocks do not tell." * bool(
@@ -93,9 +96,8 @@ class Hosts:
         )
         return (
             f"Hosts, {self.experiment}, {arm} against {baseline}: over {len(self.hosts)} hosts the mean ratio is "
-            f"{self.mean.point:.3g} ({self.mean.low:.3g} to {self.mean.high:.3g}); {apart}; on another "
-            f"host like these it lies between {self.new.low:.3g} and {self.new.high:.3g} (95 % prediction "
-            f"interval).{without}"
+            f"{ratio(self.mean)}; {apart}; on another host like these it lies between {new.low} and {new.high} (95 % "
+            f"prediction interval).{without}"
         )
 
 

@@ -16,6 +16,7 @@ from scipy import special
 
 from rtlab.stats.student import quantile
 from rtlab.stats.verdict import ALPHA
+from rtlab.units import band, ratio_text
 
 # Trials of one arm scatter by about so much where nothing is known: from a quiet machine to a busy one.
 QUIET, BUSY = 0.04, 0.10
@@ -116,19 +117,21 @@ def sentences(blocks: int, *, margin: float, family: int, machines: int = 1) -> 
         None,
     )
     twice = difference(2.0, BUSY, blocks, margin=margin, family=family, machines=machines).each
-    known = f"{blocks} blocks, {family} primary ratio{'s' * (family != 1)}, trials that scatter by {_percent(BUSY)}"
+    ratios = f"{family} primary ratio{'s' * (family != 1)}"
+    known = f"With {blocks} blocks, {ratios} and trials that scatter by {_percent(BUSY)}"
     if smallest is None:
-        found.append(f"{known}: even a ratio of 5 is told with a probability below {_percent(GOOD)}.")
+        found.append(f"{known}, even a ratio of 5.00 is recognized in fewer than {_percent(GOOD)} of campaigns.")
     else:
         found.append(
-            f"{known}: a ratio of {smallest:g} or more is told with a probability of {_percent(GOOD)} or more "
-            f"(of 2: {_percent(twice)})."
+            f"{known}, a ratio of {ratio_text(smallest).point} or more is recognized in {_percent(GOOD)} of campaigns "
+            f"or more (2.00: {_percent(twice)})."
         )
     equal = no_difference(QUIET, blocks, margin=margin, family=family, machines=machines).each
     if equal < GOOD:
         found.append(
-            f"“No practical difference” within {100 * margin:g} % comes out in {_percent(equal)} of cases that have "
-            f"none, even if trials scatter by only {_percent(QUIET)}: inconclusive then means too few blocks."
+            f"Where there is no difference, “no practical difference” within {band(margin)} comes out in "
+            f"{_percent(equal)} of campaigns, even if trials scatter by only {_percent(QUIET)}: unclear then means too "
+            "few blocks."
         )
     return tuple(found)
 

@@ -74,19 +74,6 @@ def words(metric: Metric, *, above: bool) -> str:
     return "higher" if above else "lower"
 
 
-def between(low: float, high: float) -> str:
-    """An interval of ratios, wholly on one side of 1, in words: ``by between 12 % and 15 %``, ``5.1 to 5.6 times``."""
-    if low >= 2:
-        return f"{low:.3g} to {high:.3g} times"
-    near, far = (low, high) if low >= 1 else (high, low)
-    return f"by between {_percent(near)} and {_percent(far)}"
-
-
-def _percent(ratio: float) -> str:
-    percent = abs(ratio - 1) * 100
-    return f"{percent:.1f} %" if percent < 10 else f"{percent:.0f} %"
-
-
 # From fewer blocks the scatter is too uncertain for a forecast.
 FEWEST_FOR_FORECAST = 5
 
@@ -113,62 +100,3 @@ def blocks_needed(fit: Fit, margin: float, floor: float | None = None, *, among:
         if half < distance:
             return n - fit.n
     return None
-
-
-def sentence(
-    arm: str,
-    baseline: str,
-    metric: Metric,
-    verdict: Verdict,
-    fit: Fit | None,
-    margin: float,
-    *,
-    further: int | None,
-    why_not: str = "",
-    floor: float | None = None,
-    exploratory: bool = False,
-) -> str:
-    """The verdict in plain words; where there is none, why.
-
-    Args:
-        why_not: The reason where there is no fit, or why the verdict is withheld.
-        floor: The noise floor (log), if there is one; the sentence says so where it decides.
-        exploratory: Not corrected for how many metrics there are: worded apart from a verdict.
-    """
-    is_ = "looks" if exploratory else "is"
-    apart = "; exploratory" if exploratory else ""
-    what = f"{metric.title}: {arm}"
-    if fit is None:
-        return f"{what} cannot be compared with {baseline}: {why_not}."
-    interval = fit.interval()
-    blocks = f"{fit.n} block{'s' if fit.n != 1 else ''}"
-    shown = f"ratio {math.exp(min(max(fit.log_ratio, -700.0), 700.0)):.3g}"
-    if interval is None and fit.se == 0:
-        return (
-            f"{what} against {baseline}: {shown} in every one of {blocks}, which do not scatter at all: how far off it "
-            "may be is not known, so no verdict."
-        )
-    if interval is None:
-        return f"{what} against {baseline}: {shown} from {blocks}, too few for an interval, so no verdict."
-    low, high = (math.exp(min(max(x, -700.0), 700.0)) for x in interval)
-    shown += f", 95 % interval {low:.3g} to {high:.3g}, {blocks}{apart}"
-    band = f"±{100 * margin:g} %"
-    if verdict is Verdict.WITHHELD:
-        return f"{what} against {baseline}: verdict withheld, {why_not} ({shown})."
-    if verdict is Verdict.NO_DIFFERENCE:
-        shows = "seems to show" if exploratory else "shows"
-        return f"{what} {shows} no practical difference to {baseline}: within {band} ({shown})."
-    if verdict is Verdict.INCONCLUSIVE:
-        more = f"; about {further} more block{'s' if further != 1 else ''} would tell" if further else ""
-        if metric.better is None and (low > 1 + margin or high < 1 / (1 + margin)):
-            return f"{what} {is_} {words(metric, above=low > 1)} than {baseline} {between(low, high)} ({shown})."
-        if floor and abs(fit.log_ratio) > math.log1p(margin) and min(abs(x) for x in interval) <= floor:
-            noise = f"±{100 * math.expm1(min(floor, 20)):.2g} %"
-            return (
-                f"{what} against {baseline} is inconclusive: not beyond the noise floor of {noise} that the A/A blocks "
-                f"show ({shown}){more}."
-            )
-        if fit.resolution and fit.se is not None and interval[1] - fit.log_ratio <= fit.resolution * (1 + 1e-9):
-            shown += "; as narrow as the steps of its readings allow"
-        return f"{what} against {baseline} is inconclusive at a margin of {band} ({shown}){more}."
-    return f"{what} {is_} {words(metric, above=fit.log_ratio > 0)} than {baseline}, {between(low, high)} ({shown})."

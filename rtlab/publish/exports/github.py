@@ -9,7 +9,7 @@ from typing import Literal
 
 from rtlab.publish.exports.values import as_json, described, label, nothing
 from rtlab.report.model import Report
-from rtlab.units import from_base
+from rtlab.units import format_number, from_base
 
 
 def entries(report: Report, better: Literal["lower", "higher"]) -> bytes:
@@ -31,7 +31,7 @@ def entries(report: Report, better: Literal["lower", "higher"]) -> bytes:
             f"{report.meaning}",
         }
         if summary.sd is not None:
-            entry["range"] = f"± {from_base(summary.sd, unit):.3g}"
+            entry["range"] = f"± {format_number(from_base(summary.sd, unit), 3)}"
         found.append(entry)
     if not found:
         raise nothing(f"metric of which {better} is better")
