@@ -23,6 +23,7 @@ from rtlab.config import TestbedSettings
 from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, UsageError
 from rtlab.host import virtualization
 from rtlab.model import Event, Level, Resource, ignore_events
+from rtlab.providers.vagrant import hardware
 from rtlab.providers.vagrant import provider as vagrant
 from rtlab.state import StateFolder
 
@@ -162,18 +163,18 @@ def test_kvm_is_used_only_when_a_guest_boots(monkeypatch: pytest.MonkeyPatch) ->
     for accel in ("kvm", "auto"):
         settings = TestbedSettings(accel=accel)  # type: ignore[arg-type]
         refused = virtualization.Proof(usable=False, reason="the guest hung")
-        monkeypatch.setattr(vagrant.virtualization, "prove", lambda qemu, r=refused: r)
+        monkeypatch.setattr(hardware.virtualization, "prove", lambda qemu, r=refused: r)
         with pytest.raises(HostUnfit, match="the guest hung") as caught:
-            vagrant._accel(settings, "libvirt")
+            hardware.accelerator(settings, "libvirt")
         assert "--accel tcg" in caught.value.remedy
         proved = virtualization.Proof(usable=True, reason="it booted")
-        monkeypatch.setattr(vagrant.virtualization, "prove", lambda qemu, p=proved: p)
-        assert vagrant._accel(settings, "libvirt") == "kvm"
+        monkeypatch.setattr(hardware.virtualization, "prove", lambda qemu, p=proved: p)
+        assert hardware.accelerator(settings, "libvirt") == "kvm"
 
 
 def test_virtualbox_neither_emulates_nor_writes_through() -> None:
     with pytest.raises(UsageError, match="emulate"):
-        vagrant._accel(TestbedSettings(accel="tcg"), "virtualbox")
+        hardware.accelerator(TestbedSettings(accel="tcg"), "virtualbox")
     with pytest.raises(UsageError, match="writethrough"):
         vagrant._check_hardware("virtualbox", {"disk_cache": "writethrough", "memory_mb": 512}, 1)
 
@@ -191,9 +192,9 @@ def test_other_settings_for_machines_that_exist_are_refused() -> None:
 
 
 def test_without_vagrant(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vagrant.shutil, "which", lambda name: None)
+    monkeypatch.setattr(hardware.shutil, "which", lambda name: None)
     with pytest.raises(HostUnfit, match="Vagrant is not installed"):
-        vagrant._backend_name(TestbedSettings())
+        hardware.backend_of(TestbedSettings())
 
 
 # --------------------------------------------------------------------------- teardown

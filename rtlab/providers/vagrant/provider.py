@@ -25,11 +25,11 @@ from rtlab.config import TestbedSettings
 from rtlab.connection import keys
 from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
 from rtlab.connection.ssh import SSHShell
-from rtlab.errors import CommandFailed, HostUnfit, MachineUnreachable, RtlabError, UsageError
-from rtlab.host import virtualization
+from rtlab.errors import HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
+from rtlab.providers.vagrant.hardware import accelerator, backend_of, reachable
 from rtlab.providers.vagrant.nodes import BOX_DISK_GB, SETTINGS, Node, box_of, free_port, level_of, mac_of, seed_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
 from rtlab.state import StateFolder, now
@@ -64,8 +64,8 @@ class VagrantProvider(Provider):
     def up(
         self, settings: TestbedSettings, profile: Profile, testbed_id: str, state: StateFolder, notify: Notify
     ) -> Testbed:
-        backend = _backend_name(settings)
-        accel = _accel(settings, backend)
+        backend = backend_of(settings)
+        accel = accelerator(settings, backend)
         log = _log(state)
         folder = state.folder("vagrant")
         hardware = {
@@ -80,7 +80,7 @@ class VagrantProvider(Provider):
         if written is not None:
             _refuse_changes(written, backend, hardware, settings.machines)
             testbed = _testbed(written, testbed_id, profile, settings, state)
-            if _reachable(_module(backend)):
+            if reachable(_module(backend)):
                 for machine in testbed.machines:  # a campaign that was killed leaves some at rest
                     self.wake(testbed, machine, state)
             if _all_running(_module(backend), testbed_id, written):
@@ -269,15 +269,15 @@ class VagrantProvider(Provider):
     def leftovers(self, testbed_id: str, state: StateFolder) -> tuple[Resource, ...]:
         found: list[Resource] = []
         for module in (libvirt, virtualbox):
-            if _reachable(module):
+            if reachable(module):
                 found += module.resources(testbed_id)
-        if _reachable(virtualbox):
+        if reachable(virtualbox):
             found += virtualbox.unnamed(_uuids(state, testbed_id))
         known = {(r.kind, r.name) for r in found}
         for entry in state.outstanding(testbed_id):
             backend = entry.details.get("backend", "")
             # Only where reality cannot be asked does the journal decide.
-            if backend in _MODULES and not _reachable(_MODULES[backend]) and (entry.kind, entry.name) not in known:
+            if backend in _MODULES and not reachable(_MODULES[backend]) and (entry.kind, entry.name) not in known:
                 found.append(Resource(kind=entry.kind, name=entry.name, note=f"{backend} does not answer"))
         folder = state.path / "vagrant"
         if folder.exists() and _written(state, testbed_id) is not None:
@@ -287,14 +287,14 @@ class VagrantProvider(Provider):
     def teardown(self, testbed_id: str, state: StateFolder, notify: Notify) -> tuple[Resource, ...]:
         log = _log(state)
         outstanding = [e for e in state.outstanding(testbed_id) if e.details.get("backend") in _MODULES]
-        if any(e.details["backend"] == "libvirt" for e in outstanding) and not _reachable(libvirt):
+        if any(e.details["backend"] == "libvirt" for e in outstanding) and not reachable(libvirt):
             # Its daemon was stopped since (a reboot of this machine); without it nothing can be removed.
             with contextlib.suppress(RtlabError):
                 libvirtd.ensure(log, notify)
         for module in (libvirt, virtualbox):
-            if _reachable(module):
+            if reachable(module):
                 _remove_all(module, testbed_id, log, notify)
-        if _reachable(virtualbox):
+        if reachable(virtualbox):
             for resource in virtualbox.unnamed(_uuids(state, testbed_id)):
                 virtualbox.remove(resource, log)
         remaining = tuple(r for r in self.leftovers(testbed_id, state) if r.kind != "folder")
@@ -309,7 +309,7 @@ class VagrantProvider(Provider):
         return (*remaining, *(Resource(kind="process", name=f"{s.name} {s.pid}", note="does not end") for s in stopped))
 
     def candidates(self) -> tuple[str, ...]:
-        return tuple(sorted({i for m in (libvirt, virtualbox) if _reachable(m) for i in m.testbed_ids()}))
+        return tuple(sorted({i for m in (libvirt, virtualbox) if reachable(m) for i in m.testbed_ids()}))
 
 
 _MODULES: dict[str, ModuleType] = {"libvirt": libvirt, "virtualbox": virtualbox}
@@ -319,45 +319,8 @@ def _module(backend: str) -> Any:
     return _MODULES[backend]
 
 
-def _reachable(module: Any) -> bool:
-    try:
-        return bool(module.answers())
-    except CommandFailed:
-        return False
-
-
 def _log(state: StateFolder) -> Path:
     return state.folder("logs") / "vagrant.log"
-
-
-def _backend_name(settings: TestbedSettings) -> str:
-    if shutil.which("vagrant") is None:
-        raise HostUnfit("Vagrant is not installed.", remedy="`rtlab doctor --fix` installs it.")
-    if (backend := str(settings.backend)) == "auto":
-        backend = "virtualbox" if _reachable(virtualbox) else "libvirt"
-    if backend == "virtualbox" and not _reachable(virtualbox):
-        raise HostUnfit(
-            "VirtualBox is not usable: VBoxManage is missing or fails.",
-            remedy="`rtlab doctor` says what is missing; --provider libvirt uses libvirt instead.",
-        )
-    return backend
-
-
-def _accel(settings: TestbedSettings, backend: str) -> str:
-    """``kvm`` only when a guest really boots with it; never a silent substitute."""
-    if backend == "virtualbox":
-        if settings.accel == "tcg":
-            raise UsageError("VirtualBox cannot emulate machines.", remedy="Use --provider libvirt with --accel tcg.")
-        return "virtualbox"
-    if settings.accel == "tcg":
-        return "tcg"
-    proof = virtualization.prove(shutil.which("qemu-system-x86_64") or "")
-    if not proof.usable:
-        raise HostUnfit(
-            f"Hardware virtualization is not usable here: {proof.reason}.",
-            remedy="Emulated machines work everywhere, but no figure from them means anything: --accel tcg.",
-        )
-    return "kvm"
 
 
 def _check_hardware(backend: str, hardware: Mapping[str, Any], count: int) -> None:
@@ -404,7 +367,7 @@ def _refuse_changes(written: Mapping[str, Any], backend: str, hardware: Mapping[
 
 
 def _all_running(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bool:
-    if not _reachable(module):
+    if not reachable(module):
         return False
     found = module.states(testbed_id)
     return all(found.get(m["name"]) == "running" for m in written["machines"])
