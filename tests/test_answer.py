@@ -355,6 +355,38 @@ def test_marks_have_contrast_on_a_white_page_and_on_a_dark_one(colour: str, pape
     assert (light + 0.05) / (dark + 0.05) >= 3.0  # WCAG 2.2, 1.4.11
 
 
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_every_text_of_the_page_has_contrast_in_light_and_in_dark() -> None:
+    """What axe leaves undecided too: text of an SVG, which is drawn in the page's own ink."""
+    css = (Path(answer.__file__).parent / "templates" / "report.css").read_text()
+    schemes = [dict(re.findall(r"--(\w+): (#\w{6})", of)) for of in re.findall(r":root \{([^}]*)\}", css)]
+    assert len(schemes) == 2 and all(len(scheme) == 14 for scheme in schemes)
+    for c in schemes:
+        pairs = [(ink, paper) for ink in ("ink", "soft", "link") for paper in ("paper", "band")]
+        pairs += [("ink", f"{tone}paper") for tone in ("worse", "better", "same", "warn")]
+        pairs += [(tone, f"{tone}paper") for tone in ("worse", "better", "same", "warn")]
+        assert [(a, b, contrast(c[a], c[b])) for a, b in pairs if contrast(c[a], c[b]) < 4.5] == []  # WCAG 2.2, 1.4.3
+
+
+def test_text_of_a_plot_is_drawn_in_the_ink_of_its_page() -> None:
+    words = plots.Words(title="t", description="d", where="Measured on metal")
+    line = plots.Interval(label="boot: Kata", point=2.0, low=1.5, high=2.5, floor=0.1, told="2.00 ▲ worse")
+    drawn = [
+        plots.forest("f", [line], 0.05, words),
+        plots.dots("d", [plots.Dot(arm="runC", order=1, value=1.0)], ["runC"], "s", words),
+        plots.ecdf("e", [plots.Curve(arm="runC", values=[1.0, 2.0])], "s", words),
+    ]
+    for svg in drawn:
+        texts = list(ElementTree.fromstring(svg).iter(f"{SVG}text"))
+        assert texts
+        fills = {match[1] for t in texts if (match := re.search(r"fill: ([^;\"]+)", t.get("style", "")))}
+        assert fills <= {"currentColor"}, fills
+
+
 @pytest.mark.parametrize("narrow", [True, False])
 def test_nothing_of_the_forest_is_cut(narrow: bool) -> None:
     lines = [

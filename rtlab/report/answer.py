@@ -130,6 +130,11 @@ class Answer:
     legend: tuple[str, ...]
 
     @property
+    def longest(self) -> int:
+        """Letters of the longest column's title: where a page is narrow, titles stand before the values."""
+        return max(map(len, (self.baseline, *self.arms)))
+
+    @property
     def cells(self) -> tuple[tuple[Line, Cell], ...]:
         """Every comparison with the line in which it stands."""
         return tuple((line, cell) for line in self.lines for cell in line.cells)

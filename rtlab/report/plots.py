@@ -397,6 +397,10 @@ def _plot(figure: Figure, name: str, words: Words) -> Plot:
     with warnings.catch_warnings():
         # Names in scripts that matplotlib's own font lacks are text in the SVG: the reader's font shows them.
         warnings.simplefilter("ignore", UserWarning)
+        # Laid out once: savefig would do it twice, in a drawing that it throws away and in its own.
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
+        figure.set_layout_engine("none")
         figure.savefig(out, format="svg", metadata=_METADATA)
     text = out.getvalue()
     text = text[text.index("<svg") :]  # the XML declaration and document type do not belong inside HTML
