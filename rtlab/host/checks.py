@@ -660,14 +660,14 @@ class _Examiner:
             "local",
             *_MACHINES,
         )
-        memory = settings.machines * settings.memory_mb * MIB + HOST_MEMORY_BYTES
+        memory = settings.nodes * settings.memory_mb * MIB + HOST_MEMORY_BYTES
         fits = facts.memory_available_bytes >= memory
         yield self._check(
             "memory",
             "memory for the machines",
             "ok" if fits else "missing",
             f"{format_bytes(facts.memory_available_bytes)} available of {format_bytes(facts.memory_bytes)}; "
-            f"{settings.machines} x {settings.memory_mb} MiB and 1 GiB for the host are wanted",
+            f"{settings.nodes} x {settings.memory_mb} MiB and 1 GiB for the host are wanted",
             "a host that swaps measures its disk",
             f"rtlab up --memory-mb {max(512, self._fitting_memory())}  (the paper's machines have 8192)",
             *_MACHINES,
@@ -685,7 +685,7 @@ class _Examiner:
     def _fitting_memory(self) -> int:
         """MiB per machine that fit beside the host, rounded down to 256."""
         free = self.facts.memory_available_bytes - HOST_MEMORY_BYTES
-        return free // self.settings.machines // MIB // 256 * 256
+        return free // self.settings.nodes // MIB // 256 * 256
 
     # ------------------------------------------------------------- figures
 
