@@ -166,21 +166,24 @@ def refuse_builds(name: str, machines: str) -> None:
         )
 
 
+def refusal(profile: Profile, key: str) -> str:
+    """Why a setting of a release or an image does nothing with this profile; empty when it matters."""
+    sources = {f"{name}_{what}": name for name in ("gvisor", "crun") for what in ("url", "sha256", "sha512")}
+    runtime = sources.get(key)
+    source = profile.role_variables.get(f"{runtime}_source")
+    if runtime and source != "release":
+        origin = "its builds" if source == "builds" else "its distribution"
+        return f"does nothing: profile {profile.name} takes {runtime} from {origin}"
+    if key == "box_sha256" and profile.box["kind"] != "cloud-image":
+        return f"does nothing: profile {profile.name} builds its machines from packages, not from an image"
+    return ""
+
+
 def require_use(profile: Profile, given: Iterable[str]) -> None:
     """UsageError for what was given of a release or an image that this profile does not take."""
-    sources = {f"{name}_{what}": name for name in ("gvisor", "crun") for what in ("url", "sha256", "sha512")}
     for key in given:
-        runtime = sources.get(key)
-        source = profile.role_variables.get(f"{runtime}_source")
-        if runtime and source != "release":
-            origin = "its builds" if source == "builds" else "its distribution"
-            why = f"profile {profile.name} takes {runtime} from {origin}"
-        elif key == "box_sha256" and profile.box["kind"] != "cloud-image":
-            why = f"profile {profile.name} builds its machines from packages, not from an image"
-        else:
-            continue
-        option = key.replace("_", "-")
-        raise UsageError(f"--{option} does nothing: {why}.", remedy="Leave it out, or choose another --profile.")
+        if why := refusal(profile, key):
+            raise UsageError(f"--{key.replace('_', '-')} {why}.", remedy="Leave it out, or choose another --profile.")
 
 
 def with_sources(profile: Profile, given: Mapping[str, str]) -> Profile:

@@ -49,7 +49,7 @@ def command(
     """
     state = place.state_folder()
     testbed = state.testbed()
-    earlier, spec = _like(like, testbed, given) if like else (None, _asked(given, testbed))
+    earlier, spec = _like(like, testbed, given) if like else (None, given.spec(testbed, tell=not resume))
     if dry_run:
         from rtlab.cli.plan import Wanted, show
 
@@ -120,17 +120,6 @@ def _tell(campaign: Campaign, done: Progressed, as_json: bool) -> None:
         f"{done.done} trials stored in {campaign.folder}; {done.not_ok} not usable, "
         f"{done.repeated_blocks} blocks repeated. Next: rtlab report"
     )
-
-
-def _asked(given: Given, testbed: Testbed) -> CampaignSpec:
-    """The spec that the command line and rtlab.toml ask for."""
-    from rtlab import config
-    from rtlab.errors import UsageError
-
-    spec = config.campaign_spec(given.config(), testbed)
-    if spec.until is None and {"max_blocks", "max_hours"} & given.values.keys():
-        raise UsageError("--max-blocks and --max-hours belong to --until.", remedy="For example: --until 5%")
-    return spec
 
 
 def _like(name: str, testbed: Testbed, given: Given) -> tuple[Campaign, CampaignSpec]:

@@ -13,11 +13,21 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from rtlab.cli import completion
-from rtlab.config import SECTIONS, Config, option, require_use
+from rtlab.cli import completion, console
+from rtlab.config import (
+    SECTIONS,
+    Config,
+    campaign_refusal,
+    campaign_spec,
+    idle,
+    option,
+    require_campaign_use,
+    require_use,
+)
 from rtlab.config import load as load_config
 from rtlab.config.setting import hints
 from rtlab.errors import UsageError
+from rtlab.model import CampaignSpec, Testbed
 
 # Settings that no option changes: variants are whole sections, and `--provider libvirt` names the backend.
 NO_OPTION = {"testbed": ("kata", "backend"), "campaign": ()}
@@ -76,6 +86,24 @@ class Given:
         if self.section == "testbed" and found.testbed.provider != "auto":
             require_use(self.values, found.testbed)
         return found
+
+    def spec(self, testbed: Testbed, *, tell: bool = True) -> CampaignSpec:
+        """The campaign that command line and rtlab.toml ask for on this testbed.
+
+        Args:
+            tell: Say on stderr what stands in rtlab.toml and does nothing in this campaign.
+
+        Raises:
+            UsageError: this testbed cannot do it, or an option would do nothing.
+        """
+        found = self.config()
+        spec = campaign_spec(found, testbed)
+        typed = [f"{self.section}.{key}" for key in self.values] + [f"experiments.{name}" for name in self.parameters]
+        require_campaign_use(typed, spec)
+        for section in ("campaign", "experiments") if tell else ():
+            for line in idle(found, section, lambda dotted: campaign_refusal(dotted, spec)):
+                console.say(line)
+        return spec
 
 
 def settings(section: Literal["testbed", "campaign"], *only: str) -> Callable[[Callable[..., None]], Any]:

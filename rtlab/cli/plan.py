@@ -48,14 +48,11 @@ def command(
     How long is learned from earlier campaigns here, where experiments had the same parameters.
     Exit status 0, 1 when there is no testbed (or no campaign for --target), 2 for what this testbed cannot do.
     """
-    from rtlab import config
-
     if target:
         foretell(campaign, options.percent("--target", target) / 100, as_json)
         return
     testbed = place.state_folder().testbed()
-    spec = config.campaign_spec(given.config(), testbed)
-    show(Wanted(spec, testbed, given, new=new), as_json)
+    show(Wanted(given.spec(testbed), testbed, given, new=new), as_json)
 
 
 @dataclass(frozen=True)

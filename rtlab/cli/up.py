@@ -92,16 +92,25 @@ def _decided(given: Given, **stored: Any) -> TestbedSettings:
         UsageError: an option would do nothing.
     """
     from rtlab.artifacts import profile
-    from rtlab.config import require_use
+    from rtlab.config import idle, refusal, require_use
     from rtlab.host import choice
 
-    wanted = given.config(**stored).testbed
+    config = given.config(**stored)
+    wanted = config.testbed
     named = "runtimes" in given.values or "runtimes" in stored
     decided, reason = choice.resolve(wanted, runtimes_named=named, standing=place.state_folder().standing())
     if reason:
         console.say(reason)
     require_use(given.values, decided)
-    profile.require_use(profile.load(decided.profile), given.values)
+    pins = profile.load(decided.profile)
+    profile.require_use(pins, given.values)
+
+    def refused(dotted: str) -> str:
+        key = dotted.partition(".")[2]
+        return refusal(key, decided) or profile.refusal(pins, key)
+
+    for line in idle(config, "testbed", refused):
+        console.say(line)
     return decided
 
 

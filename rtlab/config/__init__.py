@@ -5,7 +5,7 @@ Types and ranges stand in the annotations; pydantic checks them, and ``load`` re
 """
 
 from rtlab.config.reading import FILE_NAME, MAX_FILE_BYTES, line_of, load, option
-from rtlab.config.relevance import require_use
+from rtlab.config.relevance import campaign_refusal, idle, refusal, require_campaign_use, require_use
 from rtlab.config.resolve import campaign_spec
 from rtlab.config.setting import describe
 from rtlab.config.settings import (
@@ -29,12 +29,16 @@ __all__ = [
     "CampaignSettings",
     "Config",
     "TestbedSettings",
+    "campaign_refusal",
     "campaign_spec",
     "describe",
+    "idle",
     "line_of",
     "load",
     "option",
     "reference",
+    "refusal",
+    "require_campaign_use",
     "require_use",
     "template",
 ]

@@ -68,7 +68,7 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     if reader.problems:
         more = [f"… and {reader.untold} more problems."] if reader.untold else []
         raise ConfigError("\n".join([*reader.problems, *more]), remedy=reader.remedy())
-    return dataclasses.replace(config, source=str(file) if text else "")
+    return dataclasses.replace(config, source=str(file) if text else "", stated=reader.stated)
 
 
 def _flat(nested: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -122,6 +122,7 @@ class _Reader:
         self.overrides = overrides
         self.problems: list[str] = []
         self.untold = 0
+        self.stated: dict[str, str] = {}
 
     def config(self, data: Mapping[str, Any]) -> Config:
         for name in data.keys() - SECTIONS.keys() - {"experiments"}:
@@ -158,6 +159,7 @@ class _Reader:
                 self._unknown(f"{name}.{key}", key, allowed, "key")
             elif f"{name}.{key}" not in self.overrides:
                 values[key] = value
+                self.stated[f"{name}.{key}"] = self._place(f"{name}.{key}")
         for dotted, value in self.overrides.items():
             section, _, key = dotted.partition(".")
             if section == name:
@@ -180,6 +182,8 @@ class _Reader:
         for name, values in given.items():
             if isinstance(values, dict):
                 merged[name] = dict(values)
+                if values:  # `rtlab init` writes every section, empty
+                    self.stated[f"experiments.{name}"] = self._place(f"experiments.{name}")
             else:
                 self._wrong(f"experiments.{name}", values, f"must be a section: [experiments.{name}]")
         for dotted, value in self.overrides.items():

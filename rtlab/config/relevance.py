@@ -1,18 +1,20 @@
-"""Which options of `up` matter to which machines and runtimes. An option that would do nothing is refused.
+"""Which settings matter to which machines, runtimes and campaigns. An option that would do nothing is refused.
 
-The table is not written here: each provider and each runtime says which settings it uses (``settings`` of
-``rtlab.providers.contract.Provider`` and of ``rtlab.model.Runtime``). What stands in rtlab.toml may serve several
-providers and is not refused; what is typed is meant.
+The table of a testbed's is not written here: each provider and each runtime says which settings it uses (``settings``
+of ``rtlab.providers.contract.Provider`` and of ``rtlab.model.Runtime``). What is typed is meant, so it is refused; what
+stands in rtlab.toml may serve several machines, so it is said and the work goes on (docs/decisions/0022).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rtlab import plugins
 from rtlab.config.reading import option
-from rtlab.config.settings import TestbedSettings
+from rtlab.config.setting import listed
+from rtlab.config.settings import Config, TestbedSettings
 from rtlab.errors import UsageError
+from rtlab.model import CampaignSpec
 
 # What every testbed has.
 COMMON = frozenset({"provider", "profile", "runtimes", "design"})
@@ -58,6 +60,44 @@ def require_use(keys: Iterable[str], settings: TestbedSettings) -> None:
     problems = [f"{option(f'testbed.{key}')} {why}." for key in keys if (why := refusal(key, settings))]
     if problems:
         raise UsageError("\n".join(problems), remedy="Leave it out, or choose another --provider.")
+
+
+def campaign_refusal(dotted: str, spec: CampaignSpec) -> str:
+    """Why a setting of a campaign does nothing in this one; empty when it matters.
+
+    Args:
+        dotted: ``campaign.max_hours``, or ``experiments.io`` for all that an experiment's section says.
+    """
+    section, _, name = dotted.partition(".")
+    if section == "experiments":
+        return "" if name in spec.experiments else f"does nothing: the experiments are {listed(spec.experiments)}"
+    if name in ("max_blocks", "max_hours") and spec.until is None:
+        return "does nothing without --until, which is until_percent in rtlab.toml"
+    if name == "aa" and spec.design == "paper":
+        return "does nothing with design paper, which has no blocks"
+    return ""
+
+
+def require_campaign_use(dotted: Iterable[str], spec: CampaignSpec) -> None:
+    """UsageError naming every option of the command line, as ``campaign_refusal`` takes it, that would do nothing."""
+    problems = []
+    for place in dotted:
+        if why := campaign_refusal(place, spec):
+            section, _, name = place.partition(".")
+            problems.append(f"{f'--set {name}' if section == 'experiments' else option(place)} {why}.")
+    if problems:
+        raise UsageError("\n".join(problems), remedy="Leave it out.")
+
+
+def idle(config: Config, section: str, refused: Callable[[str], str]) -> tuple[str, ...]:
+    """What stands in rtlab.toml and does nothing this time, one sentence each.
+
+    Args:
+        section: ``testbed``, ``campaign`` or ``experiments``.
+        refused: Dotted name of a setting -> why it does nothing; empty when it matters.
+    """
+    mine = {dotted: place for dotted, place in config.stated.items() if dotted.partition(".")[0] == section}
+    return tuple(f"{place} {why}." for dotted, place in mine.items() if (why := refused(dotted)))
 
 
 def shown(provider: str, settings: TestbedSettings | None = None) -> str:

@@ -16,6 +16,9 @@ VARIANT = "[a-z0-9][a-z0-9-]{0,19}"
 
 KATA_VERSION = r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}"
 
+# As in the study.
+NODES = 2
+
 # What a machine that can run more runtimes is asked for when nobody names any: what people compare first. The others
 # (crun, youki) come when they are named: their compilation and their blocks are time that a first report need not take.
 COMPARED_FIRST = ("runc", "kata", "gvisor")
@@ -37,7 +40,13 @@ class TestbedSettings:
         "auto", "libvirt machines: hardware virtualization, or emulation (tcg: no figure from it means anything)."
     )
     backend: Literal["auto", "libvirt", "virtualbox"] = setting("auto", "What runs Vagrant's machines.")
-    machines: int = setting(2, "Number of Vagrant machines.", low=1, high=32)
+    machines: int | None = setting(
+        None,
+        "Number of machines; unset: two Vagrant machines, or as many simulated ones as the scenario has.",
+        example="4",
+        low=1,
+        high=32,
+    )
     cpus: int = setting(4, "Virtual CPUs per machine; the paper's is 4.", low=1, high=512)
     memory_mb: int = setting(8192, "Memory per machine, MiB; the paper's is 8192.", low=512, high=4_194_304)
     disk_gb: int = setting(10, "Disk per machine, GB; the paper's is 10.", low=4, high=16_384)
@@ -75,6 +84,11 @@ class TestbedSettings:
         example="{ default_memory = 512 }",
     )
     scenario: str = setting("", "simulated machines: path of a scenario; empty: the built-in one.")
+
+    @property
+    def nodes(self) -> int:
+        """How many machines Vagrant makes (node1, node2 …): two, as in the study, unless another number is set."""
+        return NODES if self.machines is None else self.machines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +150,15 @@ class Config:
     Attributes:
         parameters: Per experiment, only what the file sets; the experiment fills in the rest.
         source: The file it came from; empty when there is none.
+        stated: What the file decides, with its place there: ``{"testbed.box": "rtlab.toml line 3: testbed.box"}``. Of
+            an experiment the whole section is one: ``experiments.io``.
     """
 
     testbed: TestbedSettings = field(default_factory=TestbedSettings)
     campaign: CampaignSettings = field(default_factory=CampaignSettings)
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     source: str = ""
+    stated: Mapping[str, str] = field(default_factory=dict)
 
 
 SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": CampaignSettings}

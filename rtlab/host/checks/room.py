@@ -41,14 +41,14 @@ def room(look: Look) -> Iterator[Check]:
         "local",
         *MACHINES,
     )
-    memory = settings.machines * settings.memory_mb * MIB + HOST_MEMORY_BYTES
+    memory = settings.nodes * settings.memory_mb * MIB + HOST_MEMORY_BYTES
     fits = facts.memory_available_bytes >= memory
     yield check(
         "memory",
         "memory for the machines",
         "ok" if fits else "missing",
         f"{format_bytes(facts.memory_available_bytes)} available of {format_bytes(facts.memory_bytes)}; "
-        f"{settings.machines} x {settings.memory_mb} MiB and 1 GiB for the host are wanted",
+        f"{settings.nodes} x {settings.memory_mb} MiB and 1 GiB for the host are wanted",
         "a host that swaps measures its disk",
         f"rtlab up --memory-mb {max(512, _fitting_memory(look))}  (the paper's machines have 8192)",
         *MACHINES,
@@ -67,4 +67,4 @@ def room(look: Look) -> Iterator[Check]:
 def _fitting_memory(look: Look) -> int:
     """MiB per machine that fit beside the host, rounded down to 256."""
     free = look.facts.memory_available_bytes - HOST_MEMORY_BYTES
-    return free // look.settings.machines // MIB // 256 * 256
+    return free // look.settings.nodes // MIB // 256 * 256

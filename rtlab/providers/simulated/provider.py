@@ -144,7 +144,7 @@ class SimulatedProvider(Provider):
         state.note("have", "folder", self.name, testbed_id)
         machines = []
         # The scenario says how many, unless the user does.
-        wanted = settings.machines if settings.machines != TestbedSettings().machines else scenario.machines
+        wanted = scenario.machines if settings.machines is None else settings.machines
         for number in range(1, wanted + 1):
             home = atomic.make_folder(folder / f"node{number}", 0o700)
             machines.append(

@@ -75,10 +75,10 @@ class VagrantProvider(Provider):
             "disk_gb": settings.disk_gb,
             "disk_cache": settings.disk_cache,
         }
-        _check_hardware(backend, hardware, settings.machines)
+        _check_hardware(backend, hardware, settings.nodes)
         written = _written(state, testbed_id)
         if written is not None:
-            _refuse_changes(written, backend, hardware, settings.machines)
+            _refuse_changes(written, backend, hardware, settings.nodes)
             testbed = _testbed(written, testbed_id, profile, settings, state)
             if reachable(_module(backend)):
                 for machine in testbed.machines:  # a campaign that was killed leaves some at rest
@@ -96,13 +96,13 @@ class VagrantProvider(Provider):
                 libvirt.start_again(testbed_id, log)
         else:
             the_box = box_of(settings, profile, backend, notify)
-            data = self._prepare(backend, hardware, the_box, profile, settings.machines, testbed_id, state, notify)
+            data = self._prepare(backend, hardware, the_box, profile, settings.nodes, testbed_id, state, notify)
         atomic.write_json(folder / "machines.json", data, 0o600)
         shutil.copyfile(content.root() / "Vagrantfile", folder / "Vagrantfile")
         vagrant = WatchedVagrant(folder, log, _vagrant_home(state))
         for machine in data["machines"]:
             state.note("intend", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
-        notify(Event(stage="machines", message=f"Starting {settings.machines} machines with {backend} ({accel})"))
+        notify(Event(stage="machines", message=f"Starting {settings.nodes} machines with {backend} ({accel})"))
         vagrant.up(provider=backend, provision=False)  # type: ignore[no-untyped-call]
         for machine in data["machines"]:
             state.note("have", "domain", f"rtlab-{testbed_id}-{machine['name']}", testbed_id, backend=backend)
