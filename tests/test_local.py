@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +12,13 @@ from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.engines.docker.private import Programs
 from rtlab.errors import HostUnfit, Unsafe, UsageError
-from rtlab.model import Machine, Surroundings, Testbed, ignore_events
+from rtlab.model import Machine, Surroundings, Testbed, Wiring, ignore_events
 from rtlab.providers.local import here, programs, trying
 from rtlab.providers.local import provider as local
 from rtlab.providers.local.programs import Brought
 from rtlab.runtimes.gvisor import wiring as gvisor
 from rtlab.runtimes.kata import wiring as kata
+from rtlab.runtimes.runc import wiring as runc
 from rtlab.state import StateFolder
 
 ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
@@ -217,6 +218,14 @@ def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
     assert plain.entry == switched.entry == {"path": "/opt/rtlab/0badcafe/bin/youki"}
     assert (plain.features, switched.features) == ({}, {"time-namespaces": False})
     assert "every runtime" in switched.note
+
+
+def test_an_old_runc_of_the_machines_own_is_tried_without_time_namespaces(tmp_path: Path) -> None:
+    """Debian 12's runC 1.1.5 under moby v2.0.0-beta.24: ``namespace {"time" ""} does not exist``."""
+    plain, switched = runc.ways(replace(around(tmp_path, "29.5.0"), find=lambda program: f"/usr/sbin/{program}"))
+    assert isinstance(plain, Wiring) and plain.entry is None and not plain.note
+    assert isinstance(switched, Wiring) and switched.features == {"time-namespaces": False}
+    assert "runC before 1.2" in switched.note
 
 
 def test_a_runtime_whose_build_cannot_be_had_says_why_and_is_not_taken_from_the_system() -> None:

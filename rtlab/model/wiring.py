@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -41,6 +41,17 @@ class Surroundings:
     engine_version: str
     engine_major: int
     asked: Mapping[str, Any] = field(default_factory=dict)
+
+
+def with_and_without_time_namespaces(way: Wiring, why: str) -> tuple[Wiring, ...]:
+    """A way as it is; and, where that fails with the engine's private time namespaces (its default since Docker 29.5),
+    with them switched off. Engines before know no such switch and ignore it.
+
+    Args:
+        why: What makes this runtime fail with them, for the note.
+    """
+    note = f"the engine's private time namespaces are switched off, for every runtime ({why})"
+    return way, replace(way, note="; ".join(filter(None, (way.note, note))), features={"time-namespaces": False})
 
 
 # The ways to try, best first; or, in a sentence, why there is none.

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from rtlab.model import Surroundings, Ways, Wiring
+from rtlab.model.wiring import with_and_without_time_namespaces
 
 PROGRAM = "youki"
 
 
 def ways(around: Surroundings) -> Ways:
-    """As it is; and where that fails with the engine's private time namespaces (Docker 29.5 on; youki issue 3538)
-    switched off. Engines before know no such switch and ignore it."""
+    """As it is; without the engine's private time namespaces where that fails."""
     path = around.find(PROGRAM)
     if not path:
         return "youki is not installed: no distribution has it (profile modules builds it)"
-    note = "the engine's private time namespaces are switched off, for every runtime (youki issue 3538)"
-    return (
-        Wiring(entry={"path": path}),
-        Wiring(entry={"path": path}, note=note, features={"time-namespaces": False}),
-    )
+    return with_and_without_time_namespaces(Wiring(entry={"path": path}), "youki issue 3538")
