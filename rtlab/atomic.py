@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,9 +26,9 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes], mode: int = 0o644)
     Raises:
         StoreError: the disk is full, read-only, or the folder may not be written; names the path.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        _sweep(path)
+        temporary, descriptor = _temporary(path, mode)
         try:
             ownership.hand_over(descriptor, path.parent)
             with os.fdopen(descriptor, "wb") as file:
@@ -39,6 +42,42 @@ def write_bytes(path: Path, content: bytes | Iterable[bytes], mode: int = 0o644)
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def _temporary(path: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside ``path``, open and locked: a kill takes the lock away, and ``_sweep`` then the file."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with contextlib.suppress(OSError):  # a file system without locks: there nothing is swept
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), temporary.lstat()):
+                return temporary, descriptor
+        os.close(descriptor)  # a sweeper was faster
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files that killed processes left for this very file. What cannot be removed stays."""
+    leftover = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    try:
+        names = [entry.name for entry in os.scandir(path.parent) if leftover.fullmatch(entry.name)]
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            _remove_unheld(path.with_name(name))
+
+
+def _remove_unheld(temporary: Path) -> None:
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        found = os.fstat(descriptor)
+        if found.st_uid == os.geteuid() and os.path.samestat(found, temporary.lstat()):
+            temporary.unlink()
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:

@@ -28,7 +28,7 @@ import pytest
 from rtlab import config, plugins, report, testbed
 from rtlab.campaign import choosing, gate, session
 from rtlab.campaign.repeats import pending
-from rtlab.errors import CommandFailed, MachineUnreachable, StoreError, UsageError
+from rtlab.errors import CommandFailed, MachineUnreachable, RtlabError, StoreError, UsageError
 from rtlab.model import CampaignSpec, CommandResult, Event, Level, Machine, Outcome, Shell, Testbed, ignore_events
 from rtlab.providers.simulated.provider import SimulatedProvider
 from rtlab.state import StateFolder
@@ -532,6 +532,29 @@ def test_an_engine_that_does_not_answer_is_waited_for_and_then_named(tmp_path: P
 
     down = False
     assert lab.bench().short_of_blocks == 0
+
+
+def test_an_engine_that_was_replaced_between_two_trials_is_named(tmp_path: Path) -> None:
+    """By its version or by a daemon's behind it; an engine that does not tell is not taken for another one."""
+    builds = ["Docker 28.5.2, runc a", "", "Docker 28.5.2, runc a", "Docker 29.0.1, runc a"]
+    told: list[str] = []
+
+    def fault(verb: str, _request: dict[str, Any], machine: str) -> CommandResult | None:
+        if verb != "ready" or machine != "node1":
+            return None
+        told.append(builds[min(len(told), 3)])
+        return answered({"outcome": "ok", "boot_id": None, "missing": [], "blocking": False, "build": told[-1]})
+
+    lab = Lab(tmp_path, spec_for(runs=4), fault)
+    with pytest.raises(
+        RtlabError, match=r"it was Docker 28\.5\.2, runc a, it is now Docker 29\.0\.1, runc a"
+    ) as caught:
+        lab.bench()
+    assert "--new" in caught.value.remedy and len(told) == 4
+    before = lab.campaign.records()
+    assert len(before) >= 3 and all(r.outcome is Outcome.OK for r in before), "the trial itself was not begun"
+    assert lab.bench().short_of_blocks == 0
+    assert lab.campaign.records()[: len(before)] == before
 
 
 @pytest.mark.parametrize("error", [LOST, CommandFailed("The probe did not answer `ready`.")])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from rtlab import plugins
 from rtlab.campaign.machines import Lane
 from rtlab.connection import client as probe_client
-from rtlab.errors import CommandFailed, MachineUnreachable
-from rtlab.model import Event, Notify
+from rtlab.errors import CommandFailed, MachineUnreachable, RtlabError
+from rtlab.model import Event, Machine, Notify
 
 GATE_POLL_S = 2.0
 # The gate waits this long for quiet, then the trial runs and its record says how long it waited. What no trial can do
@@ -29,12 +30,14 @@ class Gate:
         self._ready_timeout_s = ready_timeout_s
         self._notify = notify
         self.quiet_cap_s = dict.fromkeys(lane.names, QUIET_CAP_S)
+        self._builds: dict[tuple[str, str], str] = {}
 
     def wait(self, name: str, runtime: str) -> tuple[float, str | None]:
         """Hold until the machine is quiet and its engine answers. Returns (seconds waited, boot id).
 
         Raises:
             MachineUnreachable: not ready within the cap; says what was missing.
+            RtlabError: another build of the engine runs than before this session's first trial there.
         """
         began = time.monotonic()
         machine = self._lane.named(name)
@@ -49,6 +52,7 @@ class Gate:
                     raise
                 self._lane.drop_shell(machine.name)
                 state = probe_client.Readiness(boot_id=None, missing=(error.message,), blocking=True)
+            self._require_same_build(machine, plugins.runtime(runtime).engine, state.build)
             waited = time.monotonic() - began
             if not state.missing:
                 return waited, state.boot_id
@@ -70,3 +74,16 @@ class Gate:
                 return waited, state.boot_id
             self._notify(Event(stage="ready", message=f"waiting: {state.missing[0]}", machine=machine.name))
             time.sleep(GATE_POLL_S)
+
+    def _require_same_build(self, machine: Machine, engine: str, build: str) -> None:
+        """An engine that somebody updates while a campaign runs would change its figures from one trial to the next.
+
+        Between sessions the machines' facts tell it (``inspection``).
+        """
+        before = self._builds.setdefault((machine.name, engine), build) if build else build
+        if build != before:
+            raise RtlabError(
+                f"The engine of {machine.name} was replaced while the campaign ran: "
+                f"it was {before}, it is now {build}.",
+                remedy="Start a new campaign (rtlab bench --new), or say --accept-changes to go on with this one.",
+            )

@@ -189,11 +189,13 @@ class Readiness:
     Attributes:
         missing: What is not yet as it should be; empty when the machine is ready.
         blocking: Whether something is missing without which no trial can run (engine, runtime), rather than quiet.
+        build: What the running engine is; another text is another build. Empty: it was not told.
     """
 
     boot_id: str | None
     missing: tuple[str, ...]
     blocking: bool
+    build: str = ""
 
 
 def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
@@ -206,6 +208,7 @@ def ready(shell: Shell, machine: Machine, runtime: str) -> Readiness:
         boot_id=_boot_id(answer.get("boot_id")),
         missing=tuple(str(m)[:MAX_SHOWN] for m in missing[:100]) if isinstance(missing, list) else (),
         blocking=bool(answer.get("blocking", False)),
+        build=str(answer.get("build") or "")[:MAX_SHOWN],
     )
 
 

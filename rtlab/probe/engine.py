@@ -115,6 +115,10 @@ class Engine(object):
         """Its entries for runtimes by name, with what its configuration file adds."""
         raise NotImplementedError
 
+    def build(self) -> str:
+        """What the running engine and the daemons behind it are: another text is another build. Empty: not told."""
+        return ""
+
     def program(self, name: str, entry: Document) -> Optional[str]:
         """Path of the program that an entry names, found as the daemon finds it; None when there is none."""
         raise NotImplementedError

@@ -18,9 +18,11 @@ def ready(request: Document) -> Document:
     """One reading of the gate: what is missing, and whether a trial cannot run without it."""
     missing: List[str] = []
     blocking: bool = False
+    build: str = ""
     wanted = (request.get("runtime") or {}).get("docker_name")
     try:
-        runtimes = engine(request, time.monotonic() + 20).runtimes()
+        asked = engine(request, time.monotonic() + 20)
+        runtimes, build = asked.runtimes(), asked.build()
         if wanted and wanted not in runtimes:
             missing.append("the engine does not know the runtime %s" % wanted)
             blocking = True
@@ -41,4 +43,4 @@ def ready(request: Document) -> Document:
         running = int(match.group(1)) if match else 0
         if running > QUIET_PROCESSES + (os.cpu_count() or 1):
             missing.append("%d processes want a CPU" % running)
-    return {"outcome": "ok", "boot_id": boot_id(), "missing": missing, "blocking": blocking}
+    return {"outcome": "ok", "boot_id": boot_id(), "missing": missing, "blocking": blocking, "build": build}

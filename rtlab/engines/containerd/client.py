@@ -271,6 +271,10 @@ class Client(Engine):
             found[name] = {"runtimeType": handler.get("runtimeType") or "", "options": options}
         return found
 
+    def build(self) -> str:
+        version = self.call("Version")
+        return "%s %s" % (version["runtime_name"], version["runtime_version"])
+
     def program(self, name: str, entry: Document) -> Optional[str]:
         kind = str(entry.get("runtimeType") or "")
         wanted = str((entry.get("options") or {}).get("BinaryName") or "")

@@ -275,6 +275,14 @@ class Client(Engine):
             if not name.startswith("io.containerd.")
         }
 
+    def build(self) -> str:
+        info = self.info()
+        parts = [("containerd", "ContainerdCommit"), ("runc", "RuncCommit")]
+        behind = ["%s %s" % (name, (info.get(key) or {}).get("ID")) for name, key in parts]
+        if any(text.endswith(" N/A") for text in behind):
+            return ""  # dockerd could not ask it at this moment: nothing is told
+        return ", ".join(["Docker %s" % info.get("ServerVersion")] + behind)
+
     def program(self, name: str, entry: Document) -> Optional[str]:
         wanted = entry.get("path") or shim_of(entry.get("runtimeType") or "") or name
         if wanted.startswith("/"):
