@@ -107,7 +107,7 @@ def caveats(readings: Sequence[Reading], what: str, unit: str, where: str, title
     for reading in readings:
         apart = reading.apart()
         if apart:
-            by = "; ".join(f"{name} differs by {share * 100:+.0f} %" for name, share in apart)
+            by = "; ".join(f"{name} differs by {share * 100:+.0f} %".replace("-", "−") for name, share in apart)
             message = (
                 f"The meters disagree on {what} under {titles.get(reading.arm, reading.arm)}: "
                 f"{_listed(reading, unit)}. {by[0].upper()}{by[1:]}, where {AGREEMENT * 100:.0f} % are allowed; "
