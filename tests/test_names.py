@@ -69,7 +69,6 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         "a debt: what is known of releases, beside the runtimes",
     ),
     "rtlab.report.build": ({"containerd", "cpu", "docker", "network"}, "keys of a machine's facts"),
-    "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
 }
 
