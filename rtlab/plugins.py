@@ -11,9 +11,11 @@ import dataclasses
 import difflib
 import importlib
 import importlib.util
+import json
 import pkgutil
 from collections.abc import Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from rtlab.errors import UsageError
@@ -36,6 +38,13 @@ def _all(kind: Kind) -> dict[str, Any]:
             raise RuntimeError(f"two {kind} are called {plugin.name!r}")
         found[plugin.name] = plugin
     return found
+
+
+@cache
+def documents(kind: Kind, file: str) -> dict[str, Any]:
+    """Name -> the JSON document of that name in the folder of each plug-in that has one; no plug-in is loaded."""
+    folder = Path(importlib.import_module(f"rtlab.{kind}").__path__[0])
+    return {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"*/{file}"))}
 
 
 def names(kind: Kind) -> tuple[str, ...]:

@@ -5,7 +5,7 @@
   journal.jsonl    write-ahead: ``intend`` before something is created, ``have`` after, ``gone`` after removal
   lock             flock; its content only informs
   keys/            SSH keys and known_hosts, 0600
-  vagrant/ ansible/ local/   each edge's own folder, 0700
+  ansible/         each edge's own folder, 0700; a provider's has its name
   logs/            output of every external call
 """
 
@@ -19,7 +19,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -135,11 +135,15 @@ class StateFolder:
     def forget_testbed(self) -> None:
         (self.path / "testbed.json").unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Forget a testbed that is gone: its description, journal, keys and each edge's folder; logs stay."""
+    def clear(self, providers: Iterable[str]) -> None:
+        """Forget a testbed that is gone: its description, journal, keys and each edge's folder; logs stay.
+
+        Args:
+            providers: Whose folders are theirs: each provider's has its name.
+        """
         for name in ("testbed.json", "journal.jsonl", "probe.pyz"):
             (self.path / name).unlink(missing_ok=True)
-        for name in ("keys", "vagrant", "ansible", "local"):
+        for name in ("keys", "ansible", *providers):
             folder = self.path / name
             if folder.is_dir() and not folder.is_symlink():
                 shutil.rmtree(folder, ignore_errors=True)

@@ -6,6 +6,7 @@ from datetime import date
 
 import pytest
 
+from rtlab import plugins
 from rtlab.report import ages
 from rtlab.report.ages import Part
 
@@ -81,12 +82,23 @@ def test_a_time_that_is_none_gives_no_age() -> None:
 
 
 def test_every_listed_date_is_a_day_before_the_file_was_made_and_every_version_can_be_read() -> None:
-    listed = [(p, v, day) for p in (*ages.PRODUCTS, "moby") for v, day in ages.releases(p).items()]
-    assert len(listed) > 600
+    assert len(ages.products()) >= 7
+    listed = [(p, v, day) for p in ages.products() for first in (None, 2) for v, day in ages.releases(p, first).items()]
+    assert len(dict.fromkeys(listed)) > 600
     for product, version, day in listed:
         assert date(2015, 1, 1) < day < date(2026, 11, 25), (product, version)
-        name = "docker" if product == "moby" else product
-        assert ages.age(name, version, NOW).latest == day, (product, version)
+        assert ages.age(product, version, NOW).latest == day, (product, version)
+
+
+def test_whatever_is_said_of_releases_is_read() -> None:
+    """A key that nobody reads, or a caveat that always holds, is a slip of whoever wrote the file."""
+    documents = plugins.documents("engines", "releases.json") | plugins.documents("runtimes", "releases.json")
+    for name, document in documents.items():
+        assert set(document) <= {"about", "title", "versions", "branches", "renumbered", "caveats", "releases"}, name
+        for rule in document.get("caveats", ()):
+            assert rule["kind"] in ages.KINDS and rule["message"].endswith(".")
+            assert (conditions := rule.keys() - {"kind", "message", "short", "default_before"}), name
+            assert conditions <= ages._CONDITIONS.keys(), name
 
 
 def told(*parts: Part) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -555,6 +556,63 @@ def test_an_engine_that_was_replaced_between_two_trials_is_named(tmp_path: Path)
     assert len(before) >= 3 and all(r.outcome is Outcome.OK for r in before), "the trial itself was not begun"
     assert lab.bench().short_of_blocks == 0
     assert lab.campaign.records()[: len(before)] == before
+
+
+class Clock:
+    """Instead of a module ``time``: it stands still unless somebody sleeps, a second at a time, or moves it."""
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def sleep(self, _seconds: float) -> None:
+        self.at += 1.0
+
+    def module(self) -> SimpleNamespace:
+        return SimpleNamespace(monotonic=lambda: self.at, sleep=self.sleep)
+
+
+def test_a_machine_that_never_gets_quiet_is_waited_for_half_as_long_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a minute down to four seconds, each machine for itself."""
+    monkeypatch.setattr(gate, "time", Clock().module())
+
+    def fault(verb: str, _request: dict[str, Any], machine: str) -> CommandResult | None:
+        busy = {"boot_id": "b", "missing": ["the load is 3.1"], "blocking": False, "outcome": "ok"}
+        return answered(busy) if verb == "ready" and machine.endswith("1") else None
+
+    lab = Lab(tmp_path, spec_for(runs=6), fault)
+    assert lab.bench().not_ok == 0
+
+    waited: dict[str, list[Any]] = {m.name: [] for m in lab.bed.machines}
+    for record in sorted(lab.campaign.records(), key=lambda r: r.trial.number):
+        waited[record.trial.machine].append(record.waited_s)
+    busy, quiet = waited.values()
+    assert busy == [61.0, 31.0, 16.0, 8.0, 5.0, 5.0]
+    assert quiet and set(quiet) == {0.0}
+    assert "the load is 3.1" in lab.warnings()
+
+
+def test_the_overhead_of_a_trial_is_what_neither_machine_nor_gate_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(session, "time", clock.module())
+    monkeypatch.setattr(session, "require_space", lambda _folder: None)
+    before = session.probe_client.trial_request
+
+    def slow_request(*arguments: Any) -> Any:
+        clock.at += 3.0  # rtlab's own work
+        return before(*arguments)
+
+    def fault(verb: str, _request: dict[str, Any], _machine: str) -> None:
+        clock.at += {"ready": 7.0, "trial": 110.0}.get(verb, 0.0)
+
+    monkeypatch.setattr(session.probe_client, "trial_request", slow_request)
+    lab = Lab(tmp_path, spec_for(), fault)
+    lab.bench()
+
+    assert {r.overhead_s for r in lab.campaign.records()} == {3.0}
 
 
 @pytest.mark.parametrize("error", [LOST, CommandFailed("The probe did not answer `ready`.")])

@@ -13,7 +13,7 @@ from scipy import stats as reference
 
 from rtlab import store
 from rtlab.campaign import forecast
-from rtlab.campaign.pace import Pace
+from rtlab.campaign.pace import Pace, elapsed_s
 from rtlab.errors import UsageError
 from rtlab.model import Level, Outcome
 from rtlab.stats.adaptive import scatter_bound
@@ -91,6 +91,28 @@ def past(tmp_path: Path, level: Level = Level.METAL, **changes: object) -> store
         ended = "2026-11-23T10:01:10Z" if rebooted else "2026-11-23T10:00:10Z"
         campaign.write_trial(make_record(trial, rebooted=rebooted, ended_at=ended, outcome=Outcome.OK), {})
     return campaign
+
+
+def kept(name: str, runtime: str) -> dict[str, tuple[float, float]]:
+    """Experiment -> what its trials took in a kept campaign, and what was guessed before anything was seen."""
+    campaign = store.Campaign(Path(__file__).parent / "data" / name)
+    pace = Pace(campaign.spec, campaign.testbed.level)
+    took: dict[str, list[float]] = {}
+    guessed: dict[str, float] = {}
+    for record in campaign.records():
+        if record.outcome is Outcome.OK and record.trial.runtime == runtime and not record.rebooted:
+            took.setdefault(record.trial.experiment, []).append(elapsed_s(record) - (record.waited_s or 0.0))
+            guessed[record.trial.experiment] = pace.trial_s(record.trial)
+    return {experiment: (sum(times) / len(times), guessed[experiment]) for experiment, times in took.items()}
+
+
+@pytest.mark.parametrize(("name", "factor"), [("local-2026-11", 4.0), ("emulated-debian-12", 2.0)])
+def test_the_first_guess_of_a_trials_time_is_near_what_trials_took(name: str, factor: float) -> None:
+    """Of real campaigns, under runC: the guess decides what `plan` says before anything was measured."""
+    found = kept(name, "runc")
+    assert len(found) >= 4
+    far = {e: (took, guess) for e, (took, guess) in found.items() if not took / factor <= guess <= took * factor}
+    assert not far
 
 
 def test_the_pace_of_past_trials_is_learned_reboots_apart(tmp_path: Path) -> None:

@@ -64,12 +64,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         {"containerd", "cpu", "docker", "kata", "network"},
         "keys of a machine's facts and of a testbed's details",
     ),
-    "rtlab.report.ages": (
-        RUNTIMES | {"docker", "containerd"},
-        "a debt: what is known of releases, beside the runtimes",
-    ),
     "rtlab.report.build": ({"containerd", "cpu", "docker", "network"}, "keys of a machine's facts"),
-    "rtlab.state": ({"local", "vagrant"}, "a debt: folders of providers"),
     "rtlab.testbed.provision": ({"kata"}, "a debt: settings of Kata's in the testbed's section"),
 }
 

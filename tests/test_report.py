@@ -708,6 +708,22 @@ def test_resets_lost_machines_and_standstills_are_seen_from_the_trials_around() 
     assert told[4] == ["the machine had rebooted by itself", "the campaign had stood still for 2.8 h"]
 
 
+@pytest.mark.parametrize(
+    ("ended", "stolen", "said"),
+    [
+        ("10:01:40", 1.9, False),  # 100 s: less than 2 %
+        ("10:01:40", 2.1, True),
+        ("10:00:04", 0.09, False),  # more than 2 % of 4 s, and less than anything that counts
+        ("10:00:04", 0.11, True),
+        ("10:00:00", 5.0, False),  # of no time nothing is a share
+    ],
+)
+def test_stolen_time_is_named_from_a_fiftieth_of_the_trial_on(ended: str, stolen: float, said: bool) -> None:
+    record = replace(make_record(), started_at="2026-11-23T10:00:00Z", ended_at=f"2026-11-23T{ended}Z", waited_s=0.0)
+    found = causes.during(record, {"context": {"steal_s": stolen}})
+    assert found == ([f"{stolen:.1f} s of processor time stolen"] if said else [])
+
+
 @pytest.mark.parametrize("odd", [None, [], "x", 10**3999, {"steal_s": "x", "new_kernel_messages": {"a": 1}}, [[]]])
 def test_a_context_of_any_shape_gives_no_cause_and_no_crash(odd: Any) -> None:
     record = make_record(started_at="yesterday", waited_s=None)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
+from rtlab import plugins
 from rtlab.errors import StoreError, TestbedMissing, Unsafe
 from rtlab.state import StateFolder, testbed_from_json, testbed_to_json
 from tests.conftest import make_testbed
@@ -70,16 +72,19 @@ def test_the_id_of_a_half_made_testbed_comes_from_the_journal(tmp_path: Path) ->
     assert state.testbed_id() == "0123abcd"
 
 
-def test_clear_keeps_the_logs(tmp_path: Path) -> None:
+def test_clear_removes_keys_and_each_providers_folder_and_keeps_the_logs(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / ".rtlab")
     state.write_testbed(make_testbed())
     (state.folder("keys") / "id").write_text("secret")
     (state.folder("logs") / "up.log").write_text("kept")
+    state.folder("somebodys")
+    for provider in plugins.names("providers"):
+        (state.folder(provider) / "disk").write_text("its own")
 
-    state.clear()
+    state.clear(plugins.names("providers"))
 
     assert state.testbed_id() is None
-    assert not (state.path / "keys").exists()
+    assert {f.name for f in state.path.iterdir() if f.is_dir()} == {"logs", "somebodys"}
     assert (state.path / "logs" / "up.log").read_text() == "kept"
 
 
@@ -87,3 +92,18 @@ def test_a_testbed_of_another_version_is_refused() -> None:
     data = testbed_to_json(make_testbed())
     with pytest.raises(StoreError, match="not one of this version"):
         testbed_from_json({**data, "flavour": "new"})
+
+
+def test_a_providers_folder_has_its_name() -> None:
+    """``clear`` finds it by that; what lies in another one would stay for ever."""
+    package = Path(plugins.__file__).parent / "providers"
+    used = {
+        (name, node.args[0].value.partition("/")[0])
+        for name in plugins.names("providers")
+        for file in (package / name).glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "state.folder"
+        if isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str)
+    }
+    assert {("local", "local"), ("vagrant", "vagrant")} <= used
+    assert not {(name, folder) for name, folder in used if folder not in (name, "keys", "ansible", "logs")}

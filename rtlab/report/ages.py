@@ -1,21 +1,29 @@
-"""How old what was measured was: release dates as data (releases.json), and what is deprecated. Pure.
+"""How old what was measured was, and what of it is deprecated or not how people run it. Pure.
 
-A version that releases.json does not list lies between its neighbours in the same branch (1.7.x, 29.1.x): the older
+What is known of a product's releases is data: ``releases.json`` in the folder of its engine or runtime.
+
+    title        what people call it
+    versions     "dates" where a version says its own day (gVisor); then no release is listed
+    branches     false where no two branches are released side by side (crun, youki)
+    renumbered   first number of a version -> the releases that are numbered anew from it
+    caveats      what a reader must know first: kind, message, short, and when it holds (see ``_holds``)
+    releases     version -> the day of its release
+
+A version that is not listed lies between its neighbours in the same branch (1.7.x, 29.1.x): the older
 one's date is the earliest it can have, the newer one's the latest. Branches are released side by side (Docker 25.0.17
 after 29.6.1), so a neighbour in another branch says nothing, and such a version's age is not known.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from rtlab import plugins
 from rtlab.model import Caveat
 from rtlab.text import clean
 
@@ -23,26 +31,12 @@ from rtlab.text import clean
 OLD, DEPRECATED, UNREPRESENTATIVE = "old", "deprecated", "not representative"
 KINDS = (OLD, DEPRECATED, UNREPRESENTATIVE)
 
-PRODUCTS = {
-    "docker": "Docker",
-    "containerd": "containerd",
-    "runc": "runC",
-    "crun": "crun",
-    "youki": "youki",
-    "gvisor": "gVisor",
-    "kata": "Kata",
-}
-
-# Releases since then are several files; runsc alone, as its Go module builds, falls back to doing without, and says of
-# one of them that this "slows down gVisor startup significantly" (runsc/sandbox/sandbox.go of 2026-09-05).
-GVISOR_HAS_PARTS_FROM = date(2026, 7, 1)
 # Longer is no version.
 _LONGEST = 300
 _DATED = re.compile(r"(?<!\d)(20\d\d)([01]\d)([0-3]\d)(?!\d)")
 _NUMBERS = re.compile(r"(?<![\d.])(\d{1,4}(?:\.\d{1,6}){1,2})(?:[-~]?(rc|beta|alpha)[.-]?(\d{1,4}))?")
 # What Debian and Ubuntu put into an upstream version that they repackaged.
 _REPACKAGED = re.compile(r"^0\.0~\d{8}|[+~](?:dfsg|ds)\d*\b|[+~-]\d*(?:deb\d+u|ubuntu)\d", re.I)
-_NETWORK = re.compile(r"(?:^|\s)-{1,2}network[= ]host\b")
 _PLATFORM = re.compile(r"(?:^|\s)-{1,2}platform[= ](\w{1,20})")
 
 
@@ -79,7 +73,7 @@ class Part:
     """One product that a campaign's values depend on, as the machine says.
 
     Attributes:
-        product: A key of PRODUCTS.
+        product: One of ``products``: the name of its engine or runtime.
         title: What the report calls it.
         version: The program's own words.
         path: Of the program.
@@ -96,15 +90,27 @@ class Part:
 
 
 @cache
-def _document() -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads(files("rtlab.report").joinpath("releases.json").read_text("utf-8"))
-    return document
+def _known() -> Mapping[str, Mapping[str, Any]]:
+    """Product -> its releases.json."""
+    return plugins.documents("engines", "releases.json") | plugins.documents("runtimes", "releases.json")
 
 
 @cache
-def releases(product: str) -> Mapping[str, date]:
-    """Version -> the day of its release, as releases.json has them; empty for an unknown product."""
-    return {v: date.fromisoformat(day) for v, day in _document()["releases"].get(product, {}).items()}
+def products() -> Mapping[str, str]:
+    """What may have an age: engines and runtimes by their names -> what people call them."""
+    return {name: document["title"] for name, document in _known().items()}
+
+
+@cache
+def releases(product: str, first_number: int | None = None) -> Mapping[str, date]:
+    """Version -> the day of its release; empty for an unknown product.
+
+    Args:
+        first_number: Of a version: some are numbered anew.
+    """
+    document = _known().get(product, {})
+    listed = document.get("renumbered", {}).get(str(first_number)) or document.get("releases", {})
+    return {v: date.fromisoformat(day) for v, day in listed.items()}
 
 
 _Number = tuple[tuple[int, ...], tuple[str, int]]
@@ -127,18 +133,17 @@ def age(product: str, version_text: str, campaign_started_at: str) -> Age:
         campaign_started_at: ISO 8601.
     """
     text = version_text[:_LONGEST]
-    if product == "gvisor":
+    document = _known().get(product, {})
+    if document.get("versions") == "dates":
         day = _dated(text)
         return _between(day, day, campaign_started_at)
     number = _numbered(text)
     if number is None:
         return _UNKNOWN
-    if product == "docker" and number[0][0] == 2:
-        product = "moby"  # moby's module v2.0.0-beta.24 is newer than Docker 29
-    # crun and youki have no branches that are released side by side.
-    depth = 1 if product in ("crun", "youki") else 2
+    depth = 2 if document.get("branches", True) else 1
     earliest = latest = None
-    for listed, day in sorted((n, day) for v, day in releases(product).items() if (n := _numbered(v)) is not None):
+    dated = releases(product, number[0][0])
+    for listed, day in sorted((n, day) for v, day in dated.items() if (n := _numbered(v)) is not None):
         if listed == number:
             return _between(day, day, campaign_started_at)
         if listed[0][:depth] == number[0][:depth]:
@@ -197,24 +202,10 @@ def caveats(parts: Sequence[Part], campaign_started_at: str) -> list[Caveat]:
                     short=f"{part.title} of {known.text}",
                 )
             )
-        for rule in _document()["deprecated"]:
-            if rule["product"] == part.product and (named := _deprecated(rule, part, known)):
-                message = f"{part.title} ran on {named}: {rule['why']}."
-                found.append(Caveat(kind=DEPRECATED, message=message, short=f"{part.title} on {named}"))
-        if part.product == "gvisor" and _NETWORK.search(part.words):
-            message = (
-                f"{part.title} ran with --network=host: its own network stack, which is gVisor's default, was not "
-                "measured."
-            )
-            short = f"{part.title} without its own network stack"
-            found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=short))
-        if part.product == "gvisor" and part.beside == 0 and known.earliest and known.earliest >= GVISOR_HAS_PARTS_FROM:
-            message = (
-                f"{part.title} ran without the programs that its releases bring along since 2026-07 (gvisor-bin): "
-                "they make its starts faster than what was measured."
-            )
-            short = f"{part.title} without its helper programs"
-            found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=short))
+        for rule in _known().get(part.product, {}).get("caveats", ()):
+            if _holds(rule, part, known):
+                message, short = f"{part.title} {rule['message']}", f"{part.title} {rule['short']}"
+                found.append(Caveat(kind=rule["kind"], message=message, short=short))
     return list(dict.fromkeys(found))
 
 
@@ -246,23 +237,56 @@ def unknown(parts: Sequence[Part], campaign_started_at: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _deprecated(rule: Mapping[str, str], part: Part, known: Age) -> str:
-    """What of a part the rule is about, in words; empty where it is not."""
-    if "platform" in rule:
-        named = _PLATFORM.search(part.words)
-        by_default = known.latest is not None and known.latest < date.fromisoformat(rule["default_before"])
-        platform = named[1] if named else rule["platform"] if by_default else ""
-        return f"platform {platform}" if platform == rule["platform"] else ""
+def _holds(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    """Whether a caveat is about this part: whatever conditions it has are all met.
+
+    ``platform`` it ran on, which was the default of releases before ``default_before``; ``from`` which version on,
+    ``unless`` version or path match; ``words`` that it was started with; ``beside``: so many programs lie beside it;
+    ``released_from`` which day on.
+    """
+    return all(check(rule, part, known) for key, check in _CONDITIONS.items() if key in rule)
+
+
+def _on_platform(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    named = _PLATFORM.search(part.words)
+    by_default = known.latest is not None and known.latest < date.fromisoformat(rule["default_before"])
+    return named[1] == rule["platform"] if named else by_default
+
+
+def _from_version(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
     number, since = _numbered(part.version), _numbered(rule["from"])
-    rust = "(Rust)" in part.version or "runtime-rs" in part.path
-    if number is None or since is None or number < since or rust:
-        return ""
-    return "Kata's Go runtime"
+    return number is not None and since is not None and number >= since
+
+
+def _otherwise(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    return not any(re.search(rule["unless"], text) for text in (part.version, part.path))
+
+
+def _with_words(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    return re.search(rule["words"], part.words) is not None
+
+
+def _has_beside(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    return bool(part.beside == rule["beside"])
+
+
+def _released_from(rule: Mapping[str, Any], part: Part, known: Age) -> bool:
+    return known.earliest is not None and known.earliest >= date.fromisoformat(rule["released_from"])
+
+
+_CONDITIONS: Mapping[str, Callable[[Mapping[str, Any], Part, Age], bool]] = {
+    "platform": _on_platform,
+    "from": _from_version,
+    "unless": _otherwise,
+    "words": _with_words,
+    "beside": _has_beside,
+    "released_from": _released_from,
+}
 
 
 def _short(part: Part) -> str:
     """The version without the words around it."""
-    if part.product == "gvisor":
+    if _known().get(part.product, {}).get("versions") == "dates":
         words = [word for word in part.version[:_LONGEST].split() if any(c.isdigit() for c in word)]
         return clean(words[-1])[:60] if words else ""
     found = _NUMBERS.search(part.version[:_LONGEST])

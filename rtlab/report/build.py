@@ -323,12 +323,12 @@ def _parts(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, testbed
         engine = {"docker": docker.get("version"), "containerd": _mapping(docker.get("components")).get("containerd")}
         for product, version in engine.items():
             if isinstance(version, str) and any(map(str.isdigit, version)):
-                found.append(ages.Part(product=product, title=ages.PRODUCTS[product], version=version))
+                found.append(ages.Part(product=product, title=ages.products()[product], version=version))
         for name in spec.runtimes:
             product, docker_name = name.partition(":")[0], _docker_name(name)
             entry = _mapping(_mapping(known.get("runtimes")).get(docker_name))
             version = entry.get("version")
-            if product not in ages.PRODUCTS or not isinstance(version, str) or not any(map(str.isdigit, version)):
+            if product not in ages.products() or not isinstance(version, str) or not any(map(str.isdigit, version)):
                 continue
             wiring = _mapping(wirings.get(docker_name))
             words = _words(entry.get("arguments")) or _words(wiring.get("runtimeArgs"))

@@ -48,7 +48,7 @@ def teardown(state: StateFolder, notify: Notify, *, testbed_id: str | None = Non
             gone = {(r.kind, r.name) for r in remaining}
             removed += [r for r in existing if (r.kind, r.name) not in gone]
         if not left and target == own:
-            state.clear()
+            state.clear(plugins.names("providers"))
         if testbed_id and target != own and not removed and not left:
             raise TestbedMissing(
                 f"There is no testbed {testbed_id}: nothing on this machine carries that id.",
