@@ -63,16 +63,19 @@ class Programs:
         ]
 
 
-def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: Sequence[str] = ()) -> Programs:
+def obtain(
+    wanted: Sequence[str], profile: Profile, notify: Notify, *, further: Sequence[str] = (), own: Sequence[str] = ()
+) -> Programs:
     """The profile's builds of engine, runC and these runtimes; from the cache, or fetched and made now.
 
     Args:
         further: Builds that other engines need, beside the profile's.
+        own: Runtimes that nothing is obtained for: the machine's own are taken.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had; another runtime may be lacking.
     """
-    names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds]
+    names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds and name not in own]
     pins = {name: [builds.pinned(build) for build in profile.builds[name]] for name in names}
     if ENGINE in pins:
         pins[ENGINE] += [builds.pinned(build) for build in further if build not in profile.builds[ENGINE]]

@@ -121,6 +121,7 @@ DETAILS: Mapping[Any, Any] = {
     "cgroup_driver": WORD,
     "iptables": NUMBER,
     "allow_reboot": NUMBER,
+    "system_runtimes": [WORD],
     "kata": {WORD: {WORD: ANY}},
     "kata_version": VERSION,
     "kata_flavour": WORD,

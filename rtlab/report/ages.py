@@ -227,6 +227,11 @@ def taken(details: Mapping[str, Any]) -> list[Caveat]:
         )
         short = "this machine's own engine and runtimes"
         found.append(Caveat(kind=UNREPRESENTATIVE, message=message.rstrip(".") + ".", short=short))
+    own = details.get("system_runtimes")
+    if isinstance(own, list | tuple) and own:
+        titles = ", ".join(clean(str(name))[:40] for name in own[:10])
+        message = f"Build of {titles}: the machine's own, because that was asked for; the engine is rtlab's."
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=f"the machine's own {titles}"))
     features = details.get("engine_features")
     if isinstance(features, Mapping) and features.get("time-namespaces") is False:
         message = (

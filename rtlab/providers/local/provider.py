@@ -91,7 +91,7 @@ class LocalProvider(Provider):
     name = "local"
     starts_engines = True
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
-    settings = frozenset({"engine", "engines"})
+    settings = frozenset({"engine", "engines", "system_runtimes"})
 
     def check(self, settings: TestbedSettings) -> None:
         """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
@@ -117,7 +117,7 @@ class LocalProvider(Provider):
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
         if profile.builds and settings.engine != "system":
             further = [build for name in beside.others(settings.engines) for build in plugins.engine(name).builds]
-            brought = bring(wanted, profile, testbed_id, state, notify, further)
+            brought = bring(wanted, profile, testbed_id, state, notify, further, settings.system_runtimes)
         else:
             brought = Brought(fallback=today.refusal() if settings.engine == "auto" else "")
             beside.require_builds(settings.engines, brought)
@@ -337,6 +337,7 @@ class LocalProvider(Provider):
             "engine": {"docker": info.get("ServerVersion"), "containerd": info.get("ContainerdCommit", {}).get("ID")},
             "taken": brought.told,
             "fallback": brought.fallback,
+            "system_runtimes": list(brought.own),
             "builds": dict(brought.records),
             "engine_features": dict(findings.features),
             "storage_driver": info.get("Driver"),
@@ -533,7 +534,7 @@ def wirings_of(name: str, programs: Programs, profile: Profile, brought: Brought
     path = brought.find(name, name)
     own = (
         f"this machine's own {name}: there is no build of it"
-        if path and brought.folder and not brought.has(name)
+        if path and brought.folder and not brought.has(name) and name not in brought.own
         else ""
     )
     if runtime.proof == "youki":
