@@ -125,7 +125,9 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
 
     file = tmp_path / "rtlab.toml"
-    assert f"{file} line 7: extra: there is no section 'extra'. Known: testbed, campaign, experiments." in found
+    assert (
+        f"{file} line 7: extra: there is no section 'extra'. Known: testbed, campaign, runtimes, experiments." in found
+    )
     assert any(
         f"{file} line 2: testbed.machnes: there is no key" in p and "Did you mean 'machines'?" in p for p in found
     )
