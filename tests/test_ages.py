@@ -181,3 +181,17 @@ def test_a_fallback_and_a_switched_off_feature_stand_in_the_heading() -> None:
     assert "because today's could not be had: no Go module proxy answers." in told[0].message
     assert "time namespaces" in told[1].message
     assert ages.taken({"fallback": "", "engine_features": {}}) == ages.taken({}) == []
+
+
+def test_a_build_that_is_not_the_profiles_first_stands_in_the_heading() -> None:
+    (told,) = ages.taken({"next_best": {"gvisor": "storage.googleapis.com cannot be reached."}})
+    assert told.kind in ages.KINDS and told.short == "the next best build of gvisor"
+    assert told.message == "The next best build of gvisor was taken: storage.googleapis.com cannot be reached."
+    assert ages.taken({"next_best": {}}) == ages.taken({"next_best": "gvisor"}) == []
+
+
+def test_a_runtime_of_the_machines_own_under_todays_engine_stands_in_the_heading() -> None:
+    (told,) = ages.taken({"fallback": "", "system_runtimes": ["gvisor"]})
+    assert told.kind in ages.KINDS and told.short == "the machine's own gvisor"
+    assert told.message == "Build of gvisor: the machine's own, because that was asked for; the engine is rtlab's."
+    assert ages.taken({"system_runtimes": []}) == ages.taken({"system_runtimes": "gvisor"}) == []

@@ -125,7 +125,9 @@ def test_every_problem_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     found = problems(tmp_path, text)
 
     file = tmp_path / "rtlab.toml"
-    assert f"{file} line 7: extra: there is no section 'extra'. Known: testbed, campaign, experiments." in found
+    assert (
+        f"{file} line 7: extra: there is no section 'extra'. Known: testbed, campaign, runtimes, experiments." in found
+    )
     assert any(
         f"{file} line 2: testbed.machnes: there is no key" in p and "Did you mean 'machines'?" in p for p in found
     )
@@ -348,3 +350,56 @@ def test_a_variant_of_kata_is_a_section_or_a_hypervisor(tmp_path: Path) -> None:
 def test_a_wrong_variant_is_named(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape(message)):
         config.load(written(tmp_path, text))
+
+
+# --------------------------------------------------------------------------- a runtime's own section
+
+
+@pytest.mark.parametrize("runtime", plugins.names("runtimes"))
+def test_the_documented_tables_of_runtimes_are_those_of_the_code(runtime: str) -> None:
+    document = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
+
+    assert f"### `[runtimes.{runtime}]`\n\n{config.reference(f'runtimes.{runtime}')}" in document
+
+
+def test_a_runtimes_section_says_what_the_testbeds_longer_names_say(tmp_path: Path) -> None:
+    text = '[testbed]\nprovider = "local"\n[runtimes.kata]\nversion = "3.32.0"\nflavour = "rs"\n'
+    text += '[runtimes.gvisor]\nbuild = "system"\n[runtimes.crun]\nbuild = "auto"\n'
+
+    found = config.load(written(tmp_path, text)).testbed
+
+    assert (found.kata_version, found.kata_flavour, found.system_runtimes) == ("3.32.0", "rs", ("gvisor",))
+
+
+def test_the_command_line_goes_before_a_runtimes_section(tmp_path: Path) -> None:
+    file = written(tmp_path, '[runtimes.kata]\nversion = "3.32.0"\n[runtimes.gvisor]\nbuild = "system"\n')
+
+    found = config.load(file, {"testbed": {"kata_version": "3.30.0", "system_runtimes": ["crun"]}}).testbed
+
+    assert (found.kata_version, found.system_runtimes) == ("3.30.0", ("crun",))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[runtimes.gvsor]\nbuild = "system"\n', "runtimes.gvsor: there is no runtime 'gvsor'. Did you mean 'gvisor'"),
+        ("[runtimes]\ngvisor = 3\n", "runtimes.gvisor = 3: must be a section: [runtimes.gvisor]"),
+        ("runtimes = 3\n", "runtimes = 3: must hold one section per runtime"),
+        (
+            '[runtimes.crun]\nbuild = "sytem"\n',
+            'line 2: runtimes.crun.build = "sytem": must be one of "auto", "system"',
+        ),
+        ('[runtimes.crun]\nversion = "1"\n', "line 2: runtimes.crun.version: there is no key 'version'"),
+        ('[runtimes.kata]\nversion = "new"\n', 'line 2: runtimes.kata.version = "new": must be a release'),
+        (
+            '[testbed]\nkata_version = "3.30.0"\n[runtimes.kata]\nversion = "3.32.0"\n',
+            'line 4: runtimes.kata.version = "3.32.0": contradicts kata_version in [testbed]',
+        ),
+        ('[testbed]\nsystem_runtimes = ["rnc"]\n', "there is no runtime 'rnc'"),
+    ],
+)
+def test_what_is_wrong_in_a_runtimes_section_is_told_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        config.load(written(tmp_path, text))
+
+    assert told in error.value.message

@@ -220,6 +220,14 @@ def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
     assert "every runtime" in switched.note
 
 
+def test_a_runtime_without_a_build_is_named_unless_it_was_asked_for() -> None:
+    brought = Brought(folder=Path("/x"), runtimes=frozenset({"runc"}), own=("gvisor",))
+    assert local.no_build(("runc", "gvisor", "crun"), brought) == {
+        "crun": "there is no build of it: this machine's own"
+    }
+    assert local.no_build(("runc", "crun"), Brought()) == {}
+
+
 def test_an_old_runc_of_the_machines_own_is_tried_without_time_namespaces(tmp_path: Path) -> None:
     """Debian 12's runC 1.1.5 under moby v2.0.0-beta.24: ``namespace {"time" ""} does not exist``."""
     plain, switched = runc.ways(replace(around(tmp_path, "29.5.0"), find=lambda program: f"/usr/sbin/{program}"))

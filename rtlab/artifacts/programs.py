@@ -23,10 +23,12 @@ class Programs:
     Attributes:
         of: ``engine``, or a runtime's name, to its builds.
         lacking: Runtime -> why its build cannot be had.
+        instead: Runtime -> why its first build could not be had and the next best was taken.
     """
 
     of: Mapping[str, tuple[Obtained, ...]] = field(default_factory=dict)
     lacking: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def builds(self) -> tuple[Obtained, ...]:
@@ -63,16 +65,19 @@ class Programs:
         ]
 
 
-def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: Sequence[str] = ()) -> Programs:
+def obtain(
+    wanted: Sequence[str], profile: Profile, notify: Notify, *, further: Sequence[str] = (), own: Sequence[str] = ()
+) -> Programs:
     """The profile's builds of engine, runC and these runtimes; from the cache, or fetched and made now.
 
     Args:
         further: Builds that other engines need, beside the profile's.
+        own: Runtimes that nothing is obtained for: the machine's own are taken.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had; another runtime may be lacking.
     """
-    names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds]
+    names = [name for name in dict.fromkeys((*NEEDED, *wanted)) if name in profile.builds and name not in own]
     pins = {name: [builds.pinned(build) for build in profile.builds[name]] for name in names}
     if ENGINE in pins:
         pins[ENGINE] += [builds.pinned(build) for build in further if build not in profile.builds[ENGINE]]
@@ -81,6 +86,7 @@ def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: 
     _announce([pin for several in pins.values() for pin in several if there[pin.name] is None], notify)
     obtained: dict[str, tuple[Obtained, ...]] = {}
     lacking: dict[str, str] = {}
+    instead: dict[str, str] = {}
     for name, several in pins.items():
         try:
             obtained[name] = tuple(there[pin.name] or builds.obtain(pin, notify) for pin in several)
@@ -91,10 +97,11 @@ def obtain(wanted: Sequence[str], profile: Profile, notify: Notify, *, further: 
             others = _instead(name, profile, why, notify)
             if others:
                 obtained[name] = others
+                instead[name] = why
             else:
                 lacking[name] = why
                 notify(Event(stage="builds", message=f"no {name}: {why}", level="warning"))
-    return Programs(of=obtained, lacking=lacking)
+    return Programs(of=obtained, lacking=lacking, instead=instead)
 
 
 def _instead(name: str, profile: Profile, why: str, notify: Notify) -> tuple[Obtained, ...]:

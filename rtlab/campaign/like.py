@@ -39,6 +39,9 @@ def testbed_options(campaign: Campaign) -> dict[str, Any]:
     if isinstance(variants := bed.details.get("kata"), Mapping) and variants:
         found["kata"] = {name: dict(v) for name, v in variants.items() if isinstance(v, Mapping)}
     found |= {k: v for k in ("kata_version", "kata_flavour") if isinstance(v := bed.details.get(k), str) and v}
+    own = bed.details.get("system_runtimes")
+    if isinstance(own, list | tuple) and own:
+        found["system_runtimes"] = ",".join(str(name) for name in own)
     if _is("is_simulated", bed.provider) and isinstance(text := bed.details.get("scenario"), str):
         found["scenario_text"] = text
     return found

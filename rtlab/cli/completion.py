@@ -126,6 +126,7 @@ _SETTINGS: dict[str, tuple[Names, bool]] = {
     "profile": (_profiles, False),
     "baseline": (lambda: _plugins("runtimes"), False),
     "runtimes": (lambda: _plugins("runtimes"), True),
+    "system_runtimes": (lambda: _plugins("runtimes"), True),
     "experiments": (lambda: _plugins("experiments"), True),
 }
 

@@ -120,7 +120,9 @@ def _stored(name: str, given: Given) -> dict[str, Any]:
     from rtlab.campaign import like
 
     stored = like.testbed_options(store.find(place.campaigns_folder(), name))
-    stored["runtimes"] = [runtime for runtime in stored["runtimes"].split(",") if runtime]
+    for key in ("runtimes", "system_runtimes"):
+        if key in stored:
+            stored[key] = [runtime for runtime in stored[key].split(",") if runtime]
     scenario_text = stored.pop("scenario_text", None)
     if given.values.get("provider", stored["provider"]) not in (stored["provider"], stored.get("backend")):
         for key in ("accel", "backend", "machines"):  # they belong to the other provider

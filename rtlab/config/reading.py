@@ -13,6 +13,7 @@ from typing import Any
 
 from rtlab import files, plugins
 from rtlab.config import hypervisors
+from rtlab.config import runtimes as sections
 from rtlab.config.setting import check, describe, listed, show
 from rtlab.config.settings import (
     KATA_VERSION,
@@ -123,14 +124,17 @@ class _Reader:
         self.problems: list[str] = []
         self.untold = 0
         self.stated: dict[str, str] = {}
+        # Setting of [testbed] -> the key of a runtime's own section that says it.
+        self.said: dict[str, str] = {}
 
     def config(self, data: Mapping[str, Any]) -> Config:
-        for name in data.keys() - SECTIONS.keys() - {"experiments"}:
-            self._unknown(name, name, (*SECTIONS, "experiments"), "section")
-        testbed = self._section("testbed", data)
+        for name in data.keys() - SECTIONS.keys() - {"experiments", "runtimes"}:
+            self._unknown(name, name, (*SECTIONS, "runtimes", "experiments"), "section")
+        testbed = self._section("testbed", self._with_runtimes(data))
         campaign = self._section("campaign", data)
         parameters = self._parameters(data.get("experiments", {}))
         self._names("testbed.runtimes", testbed.runtimes, "runtimes")
+        self._names("testbed.system_runtimes", testbed.system_runtimes, "runtimes")
         self._names("campaign.runtimes", campaign.runtimes, "runtimes")
         self._names("campaign.baseline", (campaign.baseline,), "runtimes")
         self._names("testbed.engines", testbed.engines, "engines")
@@ -173,6 +177,50 @@ class _Reader:
             except ValueError:
                 self._wrong(f"{name}.{key}", value, f"must be {describe(kind, key)}")
         return kind(**valid)
+
+    def _with_runtimes(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The file with each runtime's own section laid into ``[testbed]``, where both may not contradict."""
+        given, testbed = data.get("runtimes", {}), data.get("testbed", {})
+        if not isinstance(given, dict):
+            self._wrong("runtimes", given, "must hold one section per runtime: [runtimes.gvisor]")
+            return dict(data)
+        testbed = dict(testbed) if isinstance(testbed, dict) else testbed
+        for name, values in given.items():
+            place = f"runtimes.{name}"
+            if name not in plugins.names("runtimes"):
+                self._unknown(place, name, plugins.names("runtimes"), "runtime")
+            elif not isinstance(values, dict):
+                self._wrong(place, values, f"must be a section: [{place}]")
+            elif isinstance(testbed, dict):
+                self._lay(name, self._runtime(name, values), testbed)
+        return {**data, "testbed": testbed}
+
+    def _runtime(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What is right in a runtime's section; the rest is told."""
+        kind, right = sections.section(name), {}
+        allowed = tuple(f.name for f in dataclasses.fields(kind))
+        for key, value in values.items():
+            dotted = f"runtimes.{name}.{key}"
+            if key not in allowed:
+                self._unknown(dotted, key, allowed, "key")
+                continue
+            try:
+                right[key] = check(kind, key, value)
+            except ValueError:
+                self._wrong(dotted, value, f"must be {describe(kind, key)}")
+        return right
+
+    def _lay(self, name: str, values: Mapping[str, Any], testbed: dict[str, Any]) -> None:
+        for setting, value in sections.as_testbed(name, values).items():
+            dotted = f"runtimes.{name}.{setting.removeprefix(f'{name}_')}"
+            if testbed.get(setting, value) != value:
+                self._wrong(dotted, value, f"contradicts {setting} in [testbed]: say it once")
+                continue
+            testbed[setting] = value
+            self.said[f"testbed.{setting}"] = dotted
+        listed_there = testbed.get("system_runtimes", [])
+        if values.get("build") == "system" and isinstance(listed_there, list):
+            testbed["system_runtimes"] = list(dict.fromkeys((*listed_there, name)))
 
     def _parameters(self, given: Any) -> dict[str, Mapping[str, Any]]:
         if not isinstance(given, dict):
@@ -308,6 +356,7 @@ class _Reader:
         """``rtlab.toml line 7: campaign.runs``, or the option when the value came from the command line."""
         if dotted in self.overrides:
             return option(dotted)
+        dotted = self.said.get(dotted, dotted)
         line = line_of(self.text, dotted)
         return f"{self.file}{f' line {line}' if line else ''}: {dotted[:120]}"
 

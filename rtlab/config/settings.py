@@ -58,6 +58,11 @@ class TestbedSettings:
         "local: where engine and runtimes come from. auto: today's, as released or compiled here (modules), where that "
         "works, else this machine's own (system).",
     )
+    system_runtimes: tuple[str, ...] = setting(
+        (),
+        "local: runtimes whose own build on this machine is taken on purpose, while the engine stays today's; the same "
+        'as build = "system" in their sections.',
+    )
     runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
     engines: tuple[str, ...] = setting(
         ("docker",),

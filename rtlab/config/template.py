@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rtlab import plugins
-from rtlab.config import setting
+from rtlab.config import runtimes, setting
 from rtlab.config.settings import SECTIONS
 
 
@@ -22,6 +22,10 @@ def _template_lines() -> Iterator[str]:
         yield ""
         yield f"[{name}]"
         yield from _keys(kind)
+    yield "# Runtimes: which build of each; other keys are those of [testbed], under shorter names."
+    for name in plugins.names("runtimes"):
+        yield f"[runtimes.{name}]"
+        yield from _keys(runtimes.section(name))
     yield "# Parameters of the experiments, as the default design has them (the paper's differ; see the docs)."
     for name in plugins.names("experiments"):
         experiment = plugins.experiment(name)
@@ -48,5 +52,6 @@ def _keys(kind: type[Any]) -> Iterator[str]:
 
 
 def reference(section: str) -> str:
-    """A section's keys as a Markdown table, for docs/configuration.md."""
-    return setting.table(SECTIONS[section])
+    """A section's keys as a Markdown table, for docs/configuration.md: ``testbed``, ``runtimes.kata``."""
+    kind, _, name = section.partition(".")
+    return setting.table(runtimes.section(name) if kind == "runtimes" else SECTIONS[section])

@@ -121,6 +121,8 @@ DETAILS: Mapping[Any, Any] = {
     "cgroup_driver": WORD,
     "iptables": NUMBER,
     "allow_reboot": NUMBER,
+    "system_runtimes": [WORD],
+    "next_best": {WORD: ANY},
     "kata": {WORD: {WORD: ANY}},
     "kata_version": VERSION,
     "kata_flavour": WORD,

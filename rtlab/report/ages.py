@@ -218,6 +218,16 @@ def taken(details: Mapping[str, Any]) -> list[Caveat]:
         )
         short = "this machine's own engine and runtimes"
         found.append(Caveat(kind=UNREPRESENTATIVE, message=message.rstrip(".") + ".", short=short))
+    own = details.get("system_runtimes")
+    if isinstance(own, list | tuple) and own:
+        titles = ", ".join(clean(str(name))[:40] for name in own[:10])
+        message = f"Build of {titles}: the machine's own, because that was asked for; the engine is rtlab's."
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=f"the machine's own {titles}"))
+    others = details.get("next_best")
+    for name, why in list(others.items())[:10] if isinstance(others, Mapping) else ():
+        title = clean(str(name))[:40]
+        message = f"The next best build of {title} was taken: {clean(str(why))[:300].rstrip('.')}."
+        found.append(Caveat(kind=UNREPRESENTATIVE, message=message, short=f"the next best build of {title}"))
     features = details.get("engine_features")
     if isinstance(features, Mapping) and features.get("time-namespaces") is False:
         message = (

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtlab import atomic
+from rtlab import atomic, plugins
 from rtlab.artifacts import programs
 from rtlab.artifacts.profile import Profile
 from rtlab.engines import private as own
@@ -35,6 +35,8 @@ class Brought:
         records: Build -> its record (``Obtained.record``).
         runtimes: Runtimes whose programs lie in ``folder``.
         lacking: Runtime -> why its build cannot be had.
+        instead: Runtime -> why another build than the profile's first was taken.
+        own: Runtimes whose build is this machine's own because that was asked for.
     """
 
     folder: Path | None = None
@@ -43,6 +45,8 @@ class Brought:
     records: Mapping[str, Json] = field(default_factory=dict)
     runtimes: frozenset[str] = frozenset()
     lacking: Mapping[str, str] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    own: tuple[str, ...] = ()
 
     def has(self, runtime: str) -> bool:
         """Whether the runtime is one that was brought."""
@@ -71,16 +75,18 @@ def bring(
     state: StateFolder,
     notify: Notify,
     further: Sequence[str] = (),
+    own_builds: Sequence[str] = (),
 ) -> Brought:
     """Obtain the profile's builds for these runtimes and put them in place; at once where they are there already.
 
     Args:
         further: Builds beside the profile's that another engine needs.
+        own_builds: Runtimes whose build on this machine is taken on purpose.
 
     Raises:
         HostUnfit, CommandFailed, Unsafe: the engine or runC cannot be had.
     """
-    obtained = programs.obtain(wanted, profile, notify, further=further)
+    obtained = programs.obtain(wanted, profile, notify, further=further, own=own_builds)
     for folder in (ROOT,) if not ROOT.exists() else ():
         state.note("intend", "shared folder", str(folder), testbed_id)
     state.note("intend", "folder", str(home(testbed_id)), testbed_id)
@@ -90,12 +96,20 @@ def bring(
     for one in obtained.builds:
         for program, file in one.programs.items():
             put(file, folder / program, one.sha256[program])
+    chosen = tuple(name for name in dict.fromkeys((*programs.NEEDED, *wanted)) if name in own_builds)
+    # What an earlier `up` brought would be found first.
+    for program in (p for name in chosen for p in plugins.runtime(name).programs if "/" not in p):
+        (folder / program).unlink(missing_ok=True)
+    titles = ", ".join(plugins.runtime(name).title for name in chosen)
     return Brought(
         folder=folder,
-        told=f"{obtained.titles}: {obtained.origin}, in {folder}",
+        told=f"{obtained.titles}: {obtained.origin}, in {folder}"
+        + (f"; this machine's own {titles}, as asked" if chosen else ""),
         records=obtained.records(),
         runtimes=obtained.runtimes,
         lacking=obtained.lacking,
+        instead=obtained.instead,
+        own=chosen,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,21 @@ class LocalProvider(Provider):
     name = "local"
     starts_engines = True
     summary = "This very machine, with a private Docker in its own network namespace; never rebooted."
-    settings = frozenset({"engine", "engines"})
+    settings = frozenset({"engine", "engines", "system_runtimes"})
 
     def check(self, settings: TestbedSettings) -> None:
         """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
         beside.check(settings.engines, load_profile(settings.profile), settings.engine)
+        if idle := [name for name in settings.system_runtimes if name not in settings.runtimes]:
+            raise UsageError(
+                f"{', '.join(idle)} cannot be this machine's own: the runtimes are {', '.join(settings.runtimes)}.",
+                remedy="Name it in --runtimes, too, or leave it out of --system-runtimes.",
+            )
+        if settings.system_runtimes and (others := beside.others(settings.engines)):
+            raise UsageError(
+                f"A runtime of this machine's own runs under Docker here, not under {' and '.join(others)}.",
+                remedy="Leave out --system-runtimes, or the engine.",
+            )
         if settings.engine == "modules" and not load_profile(settings.profile).builds:
             raise UsageError(
                 f"--engine modules needs a profile that brings builds; {settings.profile} brings none.",
@@ -67,7 +78,7 @@ class LocalProvider(Provider):
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
         if profile.builds and settings.engine != "system":
             further = [build for name in beside.others(settings.engines) for build in plugins.engine(name).builds]
-            brought = bring(wanted, profile, testbed_id, state, notify, further)
+            brought = bring(wanted, profile, testbed_id, state, notify, further, settings.system_runtimes)
         else:
             brought = Brought(fallback=today.refusal() if settings.engine == "auto" else "")
             beside.require_builds(settings.engines, brought)
@@ -137,6 +148,8 @@ class LocalProvider(Provider):
             "engine": {"docker": said.get("ServerVersion"), "containerd": said.get("ContainerdCommit", {}).get("ID")},
             "taken": brought.told,
             "fallback": brought.fallback,
+            "system_runtimes": list(brought.own),
+            "next_best": {**brought.instead, **no_build(findings.usable, brought)},
             "builds": dict(brought.records),
             "engine_features": dict(findings.features),
             "storage_driver": said.get("Driver"),
@@ -245,6 +258,17 @@ class LocalProvider(Provider):
 
     def candidates(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((*own.existing_ids(), *programs_ids())))
+
+
+def no_build(usable: Iterable[str], brought: Brought) -> dict[str, str]:
+    """Runtime -> why it is this machine's own beside an engine that was brought, though nobody asked for that."""
+    if brought.folder is None:
+        return {}
+    return {
+        name: "there is no build of it: this machine's own"
+        for name in usable
+        if not brought.has(name) and name not in brought.own
+    }
 
 
 PROVIDER = LocalProvider()

@@ -271,7 +271,7 @@ def ways_of(name: str, programs: Programs, profile: Profile, brought: Brought) -
     if isinstance(found, str) or not brought.folder or brought.has(name):
         return found
     # Beside an engine of today it is named that the runtime is not of today's builds.
-    ours = f"this machine's own {name}: there is no build of it"
+    ours = f"this machine's own {name}: {'as asked for' if name in brought.own else 'there is no build of it'}"
     return tuple(replace(way, note="; ".join(filter(None, (ours, way.note)))) for way in found)
 
 
