@@ -32,13 +32,13 @@ def require_target(file: Path) -> None:
         campaign = next((f for f in (folder, *folder.parents) if os.path.lexists(f / "campaign.json")), None)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise UsageError(f"Cannot write {str(file)[:200]}: {reason(error)}.") from error
-    if not folder.is_dir():
-        raise UsageError(f"Cannot write {str(file)[:200]}: there is no folder {str(file.parent)[:200]}.")
     if campaign is not None:
         raise UsageError(
             f"{file} lies in the campaign {campaign.name}, whose files are kept as they are: nothing was written.",
             remedy="Name a file elsewhere.",
         )
+    if not folder.is_dir():
+        raise UsageError(f"Cannot write {str(file)[:200]}: there is no folder {str(file.parent)[:200]}.")
 
 
 def _kind(mode: int) -> str:
