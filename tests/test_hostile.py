@@ -157,7 +157,7 @@ def emptied(path: Path) -> Path:
 
 
 # What may stand in the place of any part of a working folder.
-ODD: dict[str, Callable[[Path], None]] = {
+ODD: dict[str, Callable[[Path], object]] = {
     "absent": lambda path: None,
     "a file": lambda path: path.write_bytes(b"x"),
     "empty": lambda path: path.write_bytes(b""),
