@@ -197,6 +197,8 @@ CASES = [
             (holding("rtlab.toml", "x=" + "9" * 4400), "rtlab.toml is not valid TOML"),
             (holding("rtlab.toml", ".".join("a" * 100_000) + "=1"), "rtlab.toml is not valid TOML"),
             (holding("rtlab.toml", "\n".join(f"key{n} = 1" for n in range(4000))), "and 3980 more problems"),
+            (holding("rtlab.toml", "".join(f"[experiments.e{n}]\nx = 1\n" for n in range(4000))), "3980 more problems"),
+            (holding("rtlab.toml", "[testbed]\n" + "".join(f"k{n} = 1\n" for n in range(4000))), "3980 more problems"),
             (holding("rtlab.toml", f"[campaign]\n{'k' * 100_000} = 1"), "there is no key"),
             (holding("rtlab.toml", "#" * 2_000_000), "larger than"),
             (holding("rtlab.toml", b"\xff"), "not UTF-8"),
@@ -231,7 +233,7 @@ CASES = [
     ),
     case("pack --output /dev/null", 2, "a device", with_campaign),
     case(("pack", "--output", f"campaigns/{KEPT.name}/new.zip"), 2, "lies in the campaign", with_campaign),
-    case("export latex -o nowhere/x.tex", 1, "Cannot write", with_campaign),
+    case("export latex -o nowhere/x.tex", 2, "there is no folder nowhere", with_campaign),
     # Words that move a terminal.
     case(("\x1b[2Jfrob",), 2, "No such command"),
     case(("bench", "--\x1b]0;x\x07frob"), 2, "No such option"),
@@ -287,6 +289,14 @@ def contents(folder: Path) -> dict[str, bytes | None]:
         for p in folder.rglob("*")
         if not p.is_dir() or p.is_symlink()
     }
+
+
+def test_no_folder_is_made_for_a_result(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with_campaign(here)
+    for words in (["export", "latex", "-o", "new/x"], ["pack", "--output", "new/x"]):
+        assert cli.run(words) == 2
+        assert "there is no folder new" in capsys.readouterr().err
+    assert not (here / "new").exists()
 
 
 def test_a_link_in_place_of_a_result_is_not_replaced(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

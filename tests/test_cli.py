@@ -131,12 +131,20 @@ def machine_by(transport: str, **changes: object) -> Machine:
     return replace(machine, **given)  # type: ignore[arg-type]
 
 
+def test_no_name_of_a_machine_s_user_is_an_option_of_ssh() -> None:
+    machine = machine_by("ssh", user="-oProxyCommand=touch pwned;", port=22)
+    argv = ssh_argv(machine, ("ls",))
+    assert argv[argv.index("--") + 1 :] == ["-oProxyCommand=touch pwned;@192.168.130.11", "ls"]
+
+
 def test_ssh_keeps_arguments_apart_and_takes_a_single_word_as_a_line() -> None:
     machine = machine_by("ssh", known_hosts_file="/known", port=22)
     assert ssh_argv(machine, ("ls", "a b"))[-2:] == ["vagrant@192.168.130.11", "ls 'a b'"]
     assert ssh_argv(machine, ("cd /tmp && ls",))[-1] == "cd /tmp && ls"
     assert ssh_argv(machine, ())[-1] == "vagrant@192.168.130.11"
-    assert "StrictHostKeyChecking=yes" in ssh_argv(machine, ()) and "UserKnownHostsFile=/known" in ssh_argv(machine, ())
+    assert "StrictHostKeyChecking=yes" in ssh_argv(machine, ()) and 'UserKnownHostsFile="/known"' in ssh_argv(
+        machine, ()
+    )
 
 
 def test_ssh_to_this_machine_runs_the_same_in_its_network() -> None:

@@ -7,12 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rtlab import plugins
 from rtlab.artifacts import profile
+from rtlab.cli import completion
 from rtlab.cli.report import FORMATS
 from rtlab.publish import exports
 from rtlab.state import StateFolder
@@ -116,3 +119,58 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def test_a_folder_without_anything_completes_to_nothing(tmp_path: Path) -> None:
     assert asked("bash", "rtlab report ", tmp_path) == []
     assert asked("bash", "rtlab ssh ", tmp_path) == []
+
+
+# What one of the three shells would evaluate, split, expand, or take for an option.
+HOSTILE = [
+    "$(touch pwned)",
+    "`touch pwned`",
+    "a';touch pwned;'",
+    'a")(touch pwned',
+    "a b",
+    "*",
+    "~",
+    "-rf",
+    "a\nb",
+    "\x1b[31m",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_a_name_that_a_shell_could_evaluate_is_not_offered(
+    name: str, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study / "campaigns" / name).mkdir()
+    (study / "campaigns" / name / "campaign.json").write_text("{}")
+    (study / "campaigns" / CAMPAIGNS[0] / "trials" / name).mkdir()
+    testbed = make_testbed(2)
+    StateFolder(study / ".rtlab").write_testbed(
+        replace(testbed, machines=(testbed.machines[0], replace(testbed.machines[1], name=name)))
+    )
+    monkeypatch.chdir(study)
+    assert completion.campaigns("") == CAMPAIGNS
+    assert set(completion.trials("")) <= {"0001.1-boot-runc-node1"}
+    assert set(completion.machines("")) <= {"node1"}
+
+
+def test_the_shell_that_evaluates_what_it_is_offered_gets_no_command(study: Path) -> None:
+    (study / "campaigns" / HOSTILE[0]).mkdir()
+    (study / "campaigns" / HOSTILE[0] / "campaign.json").write_text("{}")
+    assert asked("zsh", "rtlab report ", study) == CAMPAIGNS
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+BROKEN = {"file": Path.touch, "loop": loop, "pipe": os.mkfifo, "unreadable": lambda path: path.mkdir(0)}
+
+
+@pytest.mark.parametrize("odd", BROKEN.values(), ids=list(BROKEN))
+@pytest.mark.parametrize("part", [".rtlab", "campaigns"])
+def test_what_is_broken_completes_to_nothing(
+    part: str, odd: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd(tmp_path / part)
+    monkeypatch.chdir(tmp_path)
+    assert completion.campaigns("") == completion.trials("") == completion.machines("") == []

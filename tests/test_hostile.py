@@ -1,6 +1,7 @@
 """A campaign's folder from a stranger, and command lines that nobody would type: no traceback, no hang, no hit.
 
-Thoroughly: RTLAB_FUZZ=20 pytest tests/test_hostile.py (twenty times as many examples: 1,000 inputs, 500 folders).
+Thoroughly: RTLAB_FUZZ=20 pytest tests/test_hostile.py (twenty times as many examples: 1,000 inputs, 500 of each
+kind of folder).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from hypothesis import strategies as st
 from typer.main import get_command
 
 from rtlab import cli
+from rtlab.cli.report import FORMATS
+from rtlab.publish import exports
 from rtlab.store import Campaign
 from rtlab.text import clean
 from tests.hostile import PAYLOADS, SECRET, VALUES, deep, hits, leaves, planted, produced
@@ -77,7 +80,6 @@ def run(*words: str) -> tuple[int, str, str]:
 @pytest.fixture
 def work(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the working folder, and beside it a file that nobody may read or write."""
-    (tmp_path / "outside").write_text(SECRET)
     monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "cache"))
     again(made, tmp_path / "work")
     monkeypatch.chdir(tmp_path / "work")
@@ -85,8 +87,10 @@ def work(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def again(made: Path, work: Path) -> Path:
-    """The working folder as it was made; the one campaign's folder."""
+    """The working folder as it was made, and the file beside it; the one campaign's folder."""
     shutil.rmtree(work, ignore_errors=True)
+    (work.parent / "outside").write_text(SECRET)
+    (work.parent / "elsewhere").mkdir(exist_ok=True)
     shutil.copytree(made, work)
     (folder,) = (work / "campaigns").iterdir()
     return folder
@@ -109,16 +113,20 @@ TEXTS = st.one_of(
     st.sampled_from(["", " ", ".", "..", "/", "-", "--", "0", "-1", "nan", "1e999", "9" * 5000, "x" * 300, "\udcff"]),
     st.sampled_from(["/dev/zero", "/dev/full", "/proc/self/environ", "/etc/passwd", "campaigns", ".rtlab", "last"]),
     st.sampled_from(["2", "5%", "runc", "boot", "io.size_mb=1", "simulated", "json", "csv", "latex", "deadbeef"]),
+    st.sampled_from([*exports.FORMATS, *FORMATS, "node1", "debian-12", "rtlab.toml", "../elsewhere", "x.zip"]),
 )
 # What a command line must not do here: make machines, install, build, or measure for long.
-COMMANDS = [name for name in cli.COMMANDS if name not in ("box", "ssh")]
+COMMANDS = [*(name for name in cli.COMMANDS if name != "box"), "box keep"]
 ALWAYS = {"up": ("--provider", "simulated"), "bench": ("--dry-run",), "doctor": ("--provider", "simulated")}
-NEVER = {"fix", "yes", "provider", "help"}
+# `--watch` waits for the end of a campaign that nobody runs.
+NEVER = {"fix", "yes", "provider", "help", "watch"}
 
 
 def command_of(name: str) -> Any:
-    found = get_command(cli.app).get_command(None, name)  # type: ignore[attr-defined]
-    assert found is not None
+    found = get_command(cli.app)
+    for word in name.split():
+        found = found.get_command(None, word)  # type: ignore[attr-defined]
+        assert found is not None
     return found
 
 
@@ -126,7 +134,7 @@ def command_of(name: str) -> Any:
 def command_lines(draw: st.DrawFn) -> list[str]:
     """A command with options that it has, and values that it has not."""
     name = draw(st.sampled_from(COMMANDS))
-    words = [name, *ALWAYS.get(name, ())]
+    words = [*name.split(), *ALWAYS.get(name, ())]
     parameters = [p for p in command_of(name).params if p.name not in NEVER]
     for parameter in draw(st.lists(st.sampled_from(parameters), max_size=4)) if parameters else []:
         option = draw(st.sampled_from(parameter.opts))
@@ -137,6 +145,43 @@ def command_lines(draw: st.DrawFn) -> list[str]:
         else:
             words += [option, draw(TEXTS)]
     return words
+
+
+def emptied(path: Path) -> Path:
+    """Nothing is there any more, whatever was."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
+    return path
+
+
+# What may stand in the place of any part of a working folder.
+ODD: dict[str, Callable[[Path], object]] = {
+    "absent": lambda path: None,
+    "a file": lambda path: path.write_bytes(b"x"),
+    "empty": lambda path: path.write_bytes(b""),
+    "no text": lambda path: path.write_bytes(b"\xff\xfe\0"),
+    "nested": lambda path: path.write_bytes(b"x = " * (path.suffix == ".toml") + deep(100_000)),
+    "a list": lambda path: path.write_text("[1, 2]"),
+    "a number": lambda path: path.write_text("9" * 5000),
+    "not a number": lambda path: path.write_text('{"id": NaN, "machines": [NaN]}'),
+    "settings that do nothing": lambda path: path.write_text(
+        '[testbed]\nbox = "x"\n[experiments.memory]\nsize_mb = 1\n'
+    ),
+    "wrong settings": lambda path: path.write_text('[campaign]\nruns = 0\nx = 1\n["\\u001b"]\n'),
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": os.mkfifo,
+    "a loop": lambda path: path.symlink_to(path.name),
+    "a link to a file": lambda path: path.symlink_to(Path.cwd().parent / "outside"),
+    "a link to a folder": lambda path: path.symlink_to(Path.cwd().parent / "elsewhere"),
+    "a link to nothing": lambda path: path.symlink_to("/nowhere/x"),
+}
+PARTS = (
+    *(".rtlab", ".rtlab/testbed.json", ".rtlab/journal.jsonl", ".rtlab/lock", ".rtlab/simulated", ".rtlab/id"),
+    *("campaigns", "campaigns/x", "campaigns/\x1b[31m", "rtlab.toml", "rtlab.lock", "x.zip"),
+    *("{}/campaign.json", "{}/plan.jsonl", "{}/testbed.json", "{}/trials", "{}/.lock", "{}/report", "{}/derived"),
+)
 
 
 @pytest.mark.timeout(300 * THOROUGH)
@@ -150,9 +195,35 @@ def test_no_command_line_ends_in_a_traceback(words: list[str], made: Path, work:
     status, out, err = run(*words)
 
     assert_harmless(status, out, err)
-    assert (work.parent / "outside").read_text() == SECRET
+    assert_untouched(work)
     if words[0] != "teardown":
         assert stored(work) == before, "a stored file was changed"
+
+
+@pytest.mark.timeout(300 * THOROUGH)
+@FOLDERS
+@given(words=command_lines(), part=st.sampled_from(PARTS), odd=st.sampled_from(list(ODD)))
+def test_no_state_of_the_working_folder_ends_in_a_traceback(
+    words: list[str], part: str, odd: str, made: Path, work: Path
+) -> None:
+    folder = again(made, work)
+    os.chdir(work)
+    before = stored(work)
+    place = Path(part.format(folder.relative_to(work)))
+    ODD[odd](emptied(place))
+
+    status, out, err = run(*words)
+
+    assert_harmless(status, out, err)
+    assert_untouched(work)
+    if words[0] != "teardown" and "campaigns" not in place.parts:
+        assert stored(work) == before, "a stored file was changed"
+
+
+def assert_untouched(work: Path) -> None:
+    """Nothing beside the working folder, to which links lead, was read into it, written or added to."""
+    assert (work.parent / "outside").read_text() == SECRET
+    assert not list((work.parent / "elsewhere").iterdir())
 
 
 def stored(work: Path) -> dict[str, str]:
@@ -177,7 +248,7 @@ def written(file: Path, value: Any, digest: bool = True) -> None:
     """A document written anew, as a stranger would: its record says that it is right."""
     lines = file.suffix == ".jsonl"
     text = json.dumps(value) if not lines else "".join(json.dumps(line) + "\n" for line in value)
-    file.write_text(text)
+    emptied(file).write_text(text)
     if digest and file.name == "probe.json":
         agree(file)
 
@@ -186,7 +257,7 @@ def agree(file: Path) -> None:
     """Let the record of a raw file name its digest."""
     record = json.loads((file.parent / "record.json").read_text())
     record["files"][file.name] = hashlib.sha256(file.read_bytes()).hexdigest()
-    (file.parent / "record.json").write_text(json.dumps(record))
+    emptied(file.parent / "record.json").write_text(json.dumps(record))
 
 
 def read(file: Path) -> Any:
@@ -240,7 +311,7 @@ def damages(draw: st.DrawFn) -> Callable[[Path], str]:
                 written(file, planted(document, at, value))
             return f"{name}: {at} is {str(value)[:60]!r}"
         if kind == "bytes":
-            file.write_bytes(raw)
+            emptied(file).write_bytes(raw)
             if file.name == "probe.json":
                 agree(file)
             return f"{name} is {raw[:40]!r}"
@@ -249,13 +320,12 @@ def damages(draw: st.DrawFn) -> Callable[[Path], str]:
             return f"{name} {become.__name__}"
         if kind == "part":
             part = folder / ("trials", "facts", "report", "derived", "calibration", "looks.jsonl")[number % 6]
-            shutil.rmtree(part, ignore_errors=True)
-            part.write_bytes(b"")
+            emptied(part).write_bytes(b"")
             become(part)
             return f"{part.name} {become.__name__}"
         if kind == "output":
             file = sorted(folder.glob("trials/*/std*"))[number % 10]
-            file.write_bytes(str(value).encode("utf-8", "replace") + raw)
+            emptied(file).write_bytes(str(value).encode("utf-8", "replace") + raw)
             agree(file)
             return f"{file.name} is {str(value)[:60]!r}"
         name = str(value).replace("/", "_").replace("\0", "")[:200].encode("utf-8", "replace").decode() or "x"

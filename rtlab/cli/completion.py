@@ -1,12 +1,18 @@
 """What the shell offers for an option's or argument's value: names of what is here and of what rtlab knows.
 
-Nothing is loaded before the shell asks, and a broken folder completes to nothing instead of to an error.
+Nothing is loaded before the shell asks, and a broken folder completes to nothing instead of to an error. So does a name
+that a shell could take for more than a word.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+# Words that no shell does anything with. Shells evaluate what they are offered, and a folder or a machine may be named
+# by a stranger: `$(…)` in a name would run.
+PLAIN = re.compile("[A-Za-z0-9_@%+=:,./][A-Za-z0-9_@%+=:,./#-]*")
 
 Names = Callable[[], Iterable[str]]
 Completion = Callable[[str], list[str]]
@@ -132,11 +138,11 @@ _SETTINGS: dict[str, tuple[Names, bool]] = {
 
 
 def _fitting(names: Iterable[str], incomplete: str) -> list[str]:
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete) and PLAIN.fullmatch(name)]
 
 
 def _last_of_several(names: Iterable[str], incomplete: str) -> list[str]:
     """Complete what stands after the last comma, with what is not named before it."""
     before, comma, last = incomplete.rpartition(",")
     named = before.split(",")
-    return [f"{before}{comma}{name}" for name in names if name.startswith(last) and name not in named]
+    return _fitting([f"{before}{comma}{name}" for name in names if name not in named], f"{before}{comma}{last}")

@@ -67,11 +67,12 @@ def ssh_argv(machine: Machine, words: tuple[str, ...]) -> list[str]:
         "/dev/null",
         *key,
         "-o",
-        f"UserKnownHostsFile={machine.known_hosts_file}",
+        f'UserKnownHostsFile="{machine.known_hosts_file}"',  # a folder may have a blank in its name
         "-o",
         "StrictHostKeyChecking=yes",
         "-p",
         str(machine.port),
+        "--",  # whatever a machine's user is called, it is no option
         f"{machine.user}@{machine.address}",
         *remote,
     ]

@@ -230,8 +230,6 @@ class _Reader:
         for name, values in given.items():
             if isinstance(values, dict):
                 merged[name] = dict(values)
-                if values:  # `rtlab init` writes every section, empty
-                    self.stated[f"experiments.{name}"] = self._place(f"experiments.{name}")
             else:
                 self._wrong(f"experiments.{name}", values, f"must be a section: [experiments.{name}]")
         for dotted, value in self.overrides.items():
@@ -245,6 +243,8 @@ class _Reader:
                 self._unknown(f"experiments.{name}", name, plugins.names("experiments"), "experiment")
                 continue
             parameters[name] = values
+            if given.get(name):  # `rtlab init` writes every section, empty
+                self.stated[f"experiments.{name}"] = self._place(f"experiments.{name}")
             experiment = plugins.experiment(name)
             defaults = experiment.defaults("default")
             unknown = values.keys() - defaults.keys() - experiment.defaults("paper").keys()

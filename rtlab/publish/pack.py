@@ -87,7 +87,6 @@ def pack(campaign: Campaign, output: Path | None = None, *, authors: Sequence[st
     store.require_target(file)
     if file.exists():
         raise UsageError(f"{file} exists already.", remedy="Remove it, or name another file: --output FILE")
-    atomic.make_folder(file.parent)
     scratch.sweep(file.parent, LEFTOVER)
     try:
         # Beside the archive: a killed pack leaves one folder, in a place where the next one finds it.

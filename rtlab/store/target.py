@@ -14,7 +14,8 @@ def require_target(file: Path) -> None:
     """Refuse a place in which writing would replace what is no ordinary file, or change a campaign.
 
     Raises:
-        UsageError: it is a link, a device, a pipe, a folder, or lies in a campaign's folder.
+        UsageError: it is a link, a device, a pipe, a folder, or lies in a campaign's folder, or in one that is not
+            there: no folder is made, because a path with a slip in it would grow wherever it leads.
     """
     try:
         found = file.lstat()
@@ -36,6 +37,8 @@ def require_target(file: Path) -> None:
             f"{file} lies in the campaign {campaign.name}, whose files are kept as they are: nothing was written.",
             remedy="Name a file elsewhere.",
         )
+    if not folder.is_dir():
+        raise UsageError(f"Cannot write {str(file)[:200]}: there is no folder {str(file.parent)[:200]}.")
 
 
 def _kind(mode: int) -> str:
