@@ -93,7 +93,6 @@ HOMES = {
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
 LONG = {
     "rtlab.host.checks": 800,
-    "rtlab.host.facts.collect": 90,
     "rtlab.providers.local.provider": 700,
     "rtlab.providers.local.provider.LocalProvider._make": 120,
     "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
