@@ -13,9 +13,7 @@ from typing import Any, Literal
 
 from rtlab import content
 from rtlab.errors import HostUnfit
-
-# moby's own modules count anew: v2.0.0-beta.24 is newer than Docker 29.0 and has its time namespaces (stack-facts §14).
-MOBY_V2_IS = (29, 5)
+from rtlab.model.machines import MOBY_V2_IS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
