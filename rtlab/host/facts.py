@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rtlab.connection import shell
@@ -175,17 +175,8 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
     """
     programs = {name: path for name in PROGRAMS if (path := find(name))}
     release = os_release(_text("/etc/os-release"))
-    cpu = _text("/proc/cpuinfo")
     memory = _memory(_text("/proc/meminfo"))
-    identity = virtualization.this_machine((_run(("systemd-detect-virt", "--vm"), 10) or "").strip())
-    opens = os.access("/dev/kvm", os.R_OK | os.W_OK) and _opens("/dev/kvm")
-    boots, proof = _kvm_proof(programs) if prove and opens else (None, "")
-    # The bounding set: what root can have here, whoever asks.
-    possible = int(_status_field("CapBnd") or "0", 16)
-    answers, libvirt_error = _libvirt_answers(programs)
-    engine = _version((programs["dockerd"], "--version")) if "dockerd" in programs else ""
-    modules, refused = today.found()
-    return HostFacts(
+    found = HostFacts(
         os_id=release.get("ID", ""),
         os_version=release.get("VERSION_ID", ""),
         os_name=release.get("PRETTY_NAME", ""),
@@ -195,15 +186,32 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         root=os.geteuid() == 0,
         sudo=_sudo(programs),
         systemd=Path("/run/systemd/system").is_dir(),
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=memory.get("MemTotal", 0),
+        memory_available_bytes=memory.get("MemAvailable", 0),
+        programs=programs,
+        state_path=str(folder),
+        state_free_bytes=_free(folder),
+        cache_path=str(cache),
+        cache_free_bytes=_free(cache),
+    )
+    return _with_disturbances(_with_machines(_with_private_engine(_with_virtualization(found, prove=prove))))
+
+
+def _with_virtualization(found: HostFacts, *, prove: bool) -> HostFacts:
+    """Whose guest this is, and whether it can have guests of its own."""
+    cpu = _text("/proc/cpuinfo")
+    identity = virtualization.this_machine((_run(("systemd-detect-virt", "--vm"), 10) or "").strip())
+    opens = os.access("/dev/kvm", os.R_OK | os.W_OK) and _opens("/dev/kvm")
+    boots, proof = _kvm_proof(found.programs) if prove and opens else (None, "")
+    return replace(
+        found,
         container=_container(),
         hypervisor=identity.hypervisor,
         witnesses_disagree=identity.conflict,
         dmi=virtualization.dmi_of_this_machine(),
         cpu_model=_first(r"^model name\s*:\s*(.+)$", cpu),
         cpu_flag=virtualization.cpu_flag(cpu),
-        cores=len(os.sched_getaffinity(0)),
-        memory_bytes=memory.get("MemTotal", 0),
-        memory_available_bytes=memory.get("MemAvailable", 0),
         kvm_node=Path("/dev/kvm").exists(),
         kvm_opens=opens,
         kvm_boots=boots,
@@ -213,15 +221,18 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         ).strip(),
         virt_at_load=_text("/sys/module/kvm/parameters/enable_virt_at_load").strip(),
         kvm_guests=_qemu_processes(),
-        virtualbox=_version((programs["VBoxManage"], "--version")) if "VBoxManage" in programs else "",
-        vboxdrv=Path("/dev/vboxdrv").exists(),
-        vagrant=_version((programs["vagrant"], "--version"), 60) if "vagrant" in programs else "",
-        vagrant_plugins=_vagrant_plugins(programs),
-        python_vagrant=_library("python-vagrant"),
-        libvirt=_version((programs["libvirtd"], "--version")) if "libvirtd" in programs else "",
-        libvirt_answers=answers,
-        libvirt_error=libvirt_error,
-        engine=engine,
+    )
+
+
+def _with_private_engine(found: HostFacts) -> HostFacts:
+    """What an engine of rtlab's own on this machine needs, and which runtimes it could be handed."""
+    programs = found.programs
+    # The bounding set: what root can have here, whoever asks.
+    possible = int(_status_field("CapBnd") or "0", 16)
+    modules, refused = today.found()
+    return replace(
+        found,
+        engine=_version((programs["dockerd"], "--version")) if "dockerd" in programs else "",
         engine_package=_owner(programs.get("dockerd", "")),
         engine_answers=_socket_answers("/var/run/docker.sock"),
         sys_admin=bool(possible >> _CAP_SYS_ADMIN & 1),
@@ -230,16 +241,35 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         cgroups=cgroup_layout(_text("/proc/mounts")),
         overlay=bool(re.search(r"\boverlay$", _text("/proc/filesystems"), re.M)) or _module_there("overlay"),
         apparmor=_text("/sys/module/apparmor/parameters/enabled").strip() == "Y",
-        programs=programs,
         runtimes=_runtimes(programs),
         modules=modules,
         modules_refused=refused,
         lacks_compiler=today.lacks_compiler(),
         lacks_rust=today.lacks_rust(),
-        state_path=str(folder),
-        state_free_bytes=_free(folder),
-        cache_path=str(cache),
-        cache_free_bytes=_free(cache),
+    )
+
+
+def _with_machines(found: HostFacts) -> HostFacts:
+    """What makes virtual machines here."""
+    programs = found.programs
+    answers, libvirt_error = _libvirt_answers(programs)
+    return replace(
+        found,
+        virtualbox=_version((programs["VBoxManage"], "--version")) if "VBoxManage" in programs else "",
+        vboxdrv=Path("/dev/vboxdrv").exists(),
+        vagrant=_version((programs["vagrant"], "--version"), 60) if "vagrant" in programs else "",
+        vagrant_plugins=_vagrant_plugins(programs),
+        python_vagrant=_library("python-vagrant"),
+        libvirt=_version((programs["libvirtd"], "--version")) if "libvirtd" in programs else "",
+        libvirt_answers=answers,
+        libvirt_error=libvirt_error,
+    )
+
+
+def _with_disturbances(found: HostFacts) -> HostFacts:
+    """What makes figures noisier, or hides what they mean."""
+    return replace(
+        found,
         governor=_text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip() or None,
         turbo=_turbo(),
         ksm={"0": False, "1": True}.get(_text("/sys/kernel/mm/ksm/run").strip()),

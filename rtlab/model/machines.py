@@ -11,6 +11,10 @@ from rtlab.model.wiring import Surroundings, Ways
 
 Json = Any  # what json.loads returns
 
+# The Docker that moby v2 is, by what it does: its own Go modules count anew, and v2.0.0-beta.24 has the time namespaces
+# of Docker 29.5 (stack-facts §14).
+MOBY_V2_IS = (29, 5)
+
 
 class Level(str, Enum):
     """What a machine is, which decides what its figures mean."""

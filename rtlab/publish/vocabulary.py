@@ -40,10 +40,10 @@ _PSUTIL = frozenset(
 )
 # Roles of images; the probe's answers and the files of a report, where they are no dataclass.
 _PROBE = frozenset(
-    "after at_uptime_s available_fall_bytes before begin binary binary_is_script binary_name "  # noqa: SIM905
+    "after at_uptime_s available_fall_bytes before begin binary build binary_is_script binary_name "  # noqa: SIM905
     "binary_sha256 blocking bytes calls_ns campaign cgroup_bytes cgroup_parent cgroup_s clean cmd cni "
     "command comparisons config container_id context cpu_s cpu_times_s cpuacct cpus_inside created_ns "
-    "default density digest docker_cli elapsed_ns end engine_socket entry evidence execs_ns fetches "
+    "default density digest docker_cli elapsed_ns end engine_socket evidence execs_ns fetches "
     "filter finished_at first_ns first_page_ns full gaps_ns hostname hosts httpd image info "
     "inside_boot_id inside_cpu_limit inside_cpus inside_memory_bytes inside_memory_limit_bytes "
     "inside_version inspect_ns installed_sha256 int interfaces kvm_held_by label_selector labels latency "

@@ -37,6 +37,7 @@ from rtlab.engines.private import (
 )
 from rtlab.errors import HostUnfit
 from rtlab.model import CommandResult, Resource
+from rtlab.model.machines import MOBY_V2_IS
 
 CONTAINERD_DISABLED = (
     # The Kubernetes interface (both its names), the folder /opt/containerd, and a socket in /var/run.
@@ -45,8 +46,6 @@ CONTAINERD_DISABLED = (
 )
 # Folders that every dockerd and containerd makes and shares. Ours made them only if they were not there before.
 SHARED_FOLDERS = ("/run/docker/plugins", "/run/docker", "/run/containerd/s", "/run/containerd", str(NETNS_FOLDER))
-# The Docker series that moby v2.0.0-beta.24, built from its Go module, follows (stack-facts §14).
-MOBY_V2_IS = 29
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +66,7 @@ class Programs:
     def major(self) -> int:
         """Docker's major version; 0 when not known. moby's own modules count anew: v2 began after Docker 29."""
         number = int(self.version.split(".")[0]) if self.version[:1].isdigit() else 0
-        return MOBY_V2_IS if number == 2 else number
+        return MOBY_V2_IS[0] if number == 2 else number
 
 
 def find_programs(folder: Path | None = None) -> Programs:

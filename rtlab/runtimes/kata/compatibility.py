@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 from rtlab import content
 from rtlab.errors import HostUnfit
+from rtlab.model.machines import MOBY_V2_IS
 
-# moby's own modules count anew: v2.0.0-beta.24 is newer than Docker 29.0 and has its time namespaces (stack-facts §14).
-MOBY_V2_IS = (29, 5)
 # From which Docker on each container has a time namespace of its own; switched off, it is like the one before.
 TIME_NAMESPACES_FROM, WITHOUT_THEM = (29, 5), (29, 4)
 
