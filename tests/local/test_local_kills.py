@@ -25,7 +25,8 @@ from tests.invariants import Before, require, rtlab
 pytestmark = [pytest.mark.local, pytest.mark.timeout(7200)]
 KILLS = int(os.environ.get("RTLAB_TEST_LOCAL_KILLS", "2"))
 UP = ("up", "--provider", "local", "--profile", "modules", "--runtimes", "runc,gvisor")
-BENCH = ("bench", "--runs", "3", "--experiments", "boot", "--seed", "5", "--reboot", "never")
+SHORT = ("--set", "boot.starts=8", "--set", "boot.cli_starts=4")
+BENCH = ("bench", "--runs", "3", "--experiments", "boot", "--seed", "5", "--reboot", "never", *SHORT)
 
 
 def traces(testbed_id: str) -> list[str]:
