@@ -336,6 +336,7 @@ VALUES: dict[str, Any] = {
     "disk_cache": "writeback",
     "engine": "system",
     "engines": ["containerd"],
+    "system_runtimes": ["gvisor"],
     "runtimes": ["runc", "gvisor"],
     "design": "paper",
     "inventory": "hosts.ini",
@@ -358,7 +359,7 @@ ALL_RUNTIMES = ["runc", "kata", "gvisor", "crun", "youki"]
 READ_BY = {
     "libvirt": {"accel", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"},
     "virtualbox": {"machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"},
-    "local": {"engine", "engines"},
+    "local": {"engine", "engines", "system_runtimes"},
     "static": {"inventory", "allow_reboot"},
     "simulated": {"machines", "scenario"},
 }
