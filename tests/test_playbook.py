@@ -188,7 +188,7 @@ def test_interrupt_ends_every_process(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(tmp_path), str(Path(__file__).parent)], stderr=subprocess.PIPE
     )
     deadline = time.monotonic() + 60
-    while not running("^sleep 72.25") and process.poll() is None and time.monotonic() < deadline:
+    while not running("sleep 72.25") and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
