@@ -127,7 +127,7 @@ def _reml(y: np.ndarray, v: np.ndarray) -> float:
 
     def loss(variance: float) -> float:
         sigma = v + variance
-        if float(sigma.min()) <= 0:
+        if float(np.min(sigma)) <= 0:
             return math.inf
         weights = 1 / sigma
         total = float(weights.sum())
