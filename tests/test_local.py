@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -218,6 +219,21 @@ def test_youki_is_tried_as_it_is_before_the_engine_is_changed_for_it() -> None:
     assert plain.entry == switched.entry == {"path": "/opt/rtlab/0badcafe/bin/youki"}
     assert (plain.features, switched.features) == ({}, {"time-namespaces": False})
     assert "every runtime" in switched.note
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"system_runtimes": ("crun",)}, "crun cannot be this machine's own: the runtimes are runc, gvisor."),
+        ({"system_runtimes": ("gvisor",), "engine": "system"}, "does nothing with --engine system"),
+        ({"system_runtimes": ("gvisor",), "engines": ("docker", "containerd")}, "not under containerd"),
+    ],
+)
+def test_a_runtime_of_the_machines_own_is_refused_where_it_would_do_nothing(given: dict[str, Any], told: str) -> None:
+    settings = TestbedSettings(provider="local", profile="modules", runtimes=("runc", "gvisor"), **given)
+    with pytest.raises(UsageError) as caught:
+        local.PROVIDER.check(settings)
+    assert told in caught.value.message
 
 
 def test_a_runtime_without_a_build_is_named_unless_it_was_asked_for() -> None:

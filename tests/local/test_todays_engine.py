@@ -63,3 +63,24 @@ def test_todays_engine_runs_from_its_builds_and_leaves_nothing(tmp_path: Path) -
     assert left == ()
     assert not programs.home(new).exists()
     assert state.outstanding(new) == ()
+
+
+def test_the_machines_own_runc_runs_under_todays_engine(tmp_path: Path) -> None:
+    """Debian 12's runC 1.1 knows no time namespaces: dockerd looks at that switch when it starts, and only then."""
+    why = today.refusal()
+    if why:
+        pytest.skip(f"no builds can be had: {why}")
+    state = StateFolder(tmp_path / ".rtlab")
+    new = StateFolder.new_testbed_id()
+    settings = TestbedSettings(provider="local", profile="modules", runtimes=("runc",), system_runtimes=("runc",))
+    try:
+        testbed = PROVIDER.up(settings, profile.load("modules"), new, state, ignore_events)
+        details = testbed.details
+        assert details["unavailable_runtimes"] == {}
+        assert not (programs.folder_of(new) / "runc").exists()
+        old = "namespace" in details["runtime_notes"]["runc"]
+        assert details["engine_features"] == ({"time-namespaces": False} if old else {})
+        assert details["runtime_notes"]["runc"].startswith("this machine's own runc: as asked for")
+    finally:
+        left = PROVIDER.teardown(new, state, ignore_events)
+    assert left == ()

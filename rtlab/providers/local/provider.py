@@ -52,6 +52,11 @@ class LocalProvider(Provider):
                 f"{', '.join(idle)} cannot be this machine's own: the runtimes are {', '.join(settings.runtimes)}.",
                 remedy="Name it in --runtimes, too, or leave it out of --system-runtimes.",
             )
+        if settings.system_runtimes and settings.engine == "system":
+            raise UsageError(
+                "--system-runtimes does nothing with --engine system, which takes every runtime from this machine.",
+                remedy="Leave one of the two out.",
+            )
         if settings.system_runtimes and (others := beside.others(settings.engines)):
             raise UsageError(
                 f"A runtime of this machine's own runs under Docker here, not under {' and '.join(others)}.",

@@ -158,12 +158,16 @@ class Lab:
             iptables = False
             config = private.daemon_json(self.data, tried, programs.major, iptables=False)
             private.start(programs, self.data, config, logs)
+        self._note_daemons()
+        return iptables
+
+    def _note_daemons(self) -> None:
+        """What runs goes into the journal, told apart from later processes with the same numbers."""
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        for process in private.processes():
+        for process in self.private.processes():
             if process.program in own.DAEMONS:
                 name = f"{process.program}[{process.pid}]"
-                self.state.note("have", "process", name, private.id, started=process.started, boot_id=boot_id)
-        return iptables
+                self.state.note("have", "process", name, self.private.id, started=process.started, boot_id=boot_id)
 
     @property
     def _log(self) -> Path:
@@ -216,12 +220,12 @@ class Lab:
         self.private.reload(config)
 
     def _switch(self, tried: Mapping[str, Any], features: Mapping[str, bool], *, iptables: bool) -> None:
-        """Have the running dockerd take over other switches: known by a runtime's name that comes with them."""
-        mark = f"try-{len(features)}-{time.monotonic_ns()}"
-        self._reload({**tried, mark: {"path": "/bin/true"}}, features, iptables=iptables)
-        deadline = time.monotonic() + RELOAD_S
-        while mark not in info(self.private, self.programs).get("Runtimes", {}) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        """Start dockerd anew with other switches: it looks at them when it starts, and never again (moby's sysinfo)."""
+        private, major = self.private, self.programs.major
+        private.stop(self.programs.docker)
+        config = private.daemon_json(self.data, tried, major, iptables=iptables, features=features)
+        private.start(self.programs, self.data, config, self.state.folder("logs"))
+        self._note_daemons()
 
     def _await_runtimes(self, wanted: Mapping[str, Any]) -> None:
         """Wait until dockerd has read its new configuration (it answers SIGHUP in its own time)."""
