@@ -157,3 +157,14 @@ def test_a_report_of_three_simulated_machines_shows_the_hosts(tmp_path: Path) ->
     document = json.loads(files["estimates.json"].read_text())
     assert document["hosts"][0]["new"]["low"] == pytest.approx(hosts.new.low)
     assert "another host (prediction)" in files["index.html"].read_text()
+
+
+def test_values_whose_quotient_is_no_number_still_have_a_ratio() -> None:
+    """5e-324 / 2 is 0 and 1e300 / 5e-324 infinite, where no value is: found by chance under Python 3.13."""
+    ring = (("a", "b"), ("b", "c"), ("c", "a")) * 2
+    values = (5e-324, 2.0), (1e300, 5e-324), (1.0, 1.0), (2.0, 1.0), (1.0, 3.0), (1.5, 1.0)
+    paired = [
+        Pair(block=n, arm=arm, baseline=base, arm_machine=one, baseline_machine=other)
+        for n, ((arm, base), (one, other)) in enumerate(zip(values, ring, strict=True), 1)
+    ]
+    over_hosts(paired, "boot", TIME.name, "gvisor", "runc")  # a warning of numpy's is an error here

@@ -32,6 +32,8 @@ from rtlab.model import CampaignSpec, Testbed
 # Settings that no option changes: variants are whole sections, and `--provider libvirt` names the backend.
 NO_OPTION = {"testbed": ("kata", "backend"), "campaign": ()}
 _METAVARS: dict[type[Any], str] = {int: "N", float: "NUMBER", str: "TEXT"}
+# No setting of an experiment is a list of lists.
+MOST_BRACKETS = 100
 # `--no-reboot` says it better than `--no-allow-reboot`.
 FLAGS = {"allow_reboot": "--allow-reboot/--no-reboot"}
 
@@ -240,11 +242,12 @@ def parameters(assignments: list[str]) -> dict[str, dict[str, Any]]:
                 f"--set takes experiment.key=value, not {assignment[:80]!r}.",
                 remedy="For example: --set io.size_mb=512",
             )
+        # Counted, because at which depth a parser gives up differs from one Python to the next.
+        if text.count("[") + text.count("{") > MOST_BRACKETS:
+            raise UsageError(f"--set {place[:80]} is nested too deeply.")
         try:
             value = json.loads(text)
         except ValueError:
             value = text
-        except RecursionError:
-            raise UsageError(f"--set {place[:80]} is nested too deeply.") from None
         nested.setdefault(experiment, {})[key] = value
     return nested

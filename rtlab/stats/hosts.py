@@ -164,7 +164,8 @@ def over_hosts(
             for p in paired
         ]
     )
-    d = np.log([p.arm / p.baseline for p in paired])
+    # Not the logarithm of the quotient, which can be 0 or infinite where neither value is.
+    d = np.array([math.log(p.arm) - math.log(p.baseline) for p in paired])
     rank = int(np.linalg.matrix_rank(design))
     df = len(paired) - rank
     if df < 1:
