@@ -71,6 +71,7 @@ class Client(Engine):
     """The Docker Engine API, unversioned: the daemon's own newest."""
 
     interfaces = "docker0"
+    _info: Optional[Document] = None
 
     def call(
         self, method: str, path: str, body: Optional[Document] = None, at_most: Optional[float] = None
@@ -264,7 +265,10 @@ class Client(Engine):
         self._asked("GET", "/_ping", None, None, _whole)
 
     def info(self) -> Document:
-        return self.must("GET", "/info") or {}
+        """Asked once: a client serves one request of the controller's, and dockerd starts runc to answer this."""
+        if self._info is None:
+            self._info = self.must("GET", "/info") or {}
+        return self._info
 
     def runtimes(self) -> Dict[str, Document]:
         """Its own second names of runc are none: they are there after a start, gone after a reload (Docker 20.10)."""
