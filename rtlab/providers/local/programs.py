@@ -22,6 +22,8 @@ from rtlab.model import Json, Notify
 from rtlab.state import StateFolder
 
 ROOT = Path("/opt/rtlab")
+# Why a runtime is this machine's own.
+AS_ASKED, NO_BUILD = "as asked for", "there is no build of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,12 @@ class Brought:
     def has(self, runtime: str) -> bool:
         """Whether the runtime is one that was brought."""
         return runtime in self.runtimes
+
+    def why_own(self, runtime: str) -> str:
+        """Why a runtime beside an engine that was brought is this machine's own; empty when it is not."""
+        if self.folder is None or self.has(runtime):
+            return ""
+        return AS_ASKED if runtime in self.own else NO_BUILD
 
     def find(self, runtime: str, program: str) -> str:
         """The runtime's program; empty when there is none."""

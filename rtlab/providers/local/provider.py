@@ -28,7 +28,7 @@ from rtlab.host import today
 from rtlab.model import Event, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.local import beside, here, trying
-from rtlab.providers.local.programs import ROOT, Brought, bring
+from rtlab.providers.local.programs import NO_BUILD, ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
 from rtlab.providers.local.programs import folder_of as programs_folder
 from rtlab.providers.local.programs import home as programs_home
@@ -267,13 +267,7 @@ class LocalProvider(Provider):
 
 def no_build(usable: Iterable[str], brought: Brought) -> dict[str, str]:
     """Runtime -> why it is this machine's own beside an engine that was brought, though nobody asked for that."""
-    if brought.folder is None:
-        return {}
-    return {
-        name: "there is no build of it: this machine's own"
-        for name in usable
-        if not brought.has(name) and name not in brought.own
-    }
+    return {name: f"{NO_BUILD}: this machine's own" for name in usable if brought.why_own(name) == NO_BUILD}
 
 
 PROVIDER = LocalProvider()

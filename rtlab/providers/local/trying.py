@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rtlab import atomic, plugins
 from rtlab.artifacts import images
@@ -124,8 +124,8 @@ class Lab:
         atomic.write_json(self.data / "findings.json", asdict(findings), 0o600)
         return findings
 
-    def _say(self, message: str, level: str = "info") -> None:
-        self.notify(Event(stage="machines", message=message, machine=MACHINE, level=level))  # type: ignore[arg-type]
+    def _say(self, message: str, level: Literal["info", "warning"] = "info") -> None:
+        self.notify(Event(stage="machines", message=message, machine=MACHINE, level=level))
 
     def _prepare(self) -> None:
         """Nothing of an earlier engine is left, everything that will be made is in the journal, the namespace is."""
@@ -147,22 +147,20 @@ class Lab:
 
     def _start(self, tried: Mapping[str, Any]) -> bool:
         """Start it with iptables, or without where this kernel has none for us; returns which."""
-        private, programs, logs = self.private, self.programs, self.state.folder("logs")
-        iptables = True
         try:
-            private.start(programs, self.data, private.daemon_json(self.data, tried, programs.major), logs)
+            self._launch(tried, {}, iptables=True)
         except CommandFailed as error:
-            private.stop()
+            self.private.stop()
             if not re.search(r"iptables|nft|NAT chain", error.output_tail, re.I):
                 raise
-            iptables = False
-            config = private.daemon_json(self.data, tried, programs.major, iptables=False)
-            private.start(programs, self.data, config, logs)
-        self._note_daemons()
-        return iptables
+            self._launch(tried, {}, iptables=False)
+            return False
+        return True
 
-    def _note_daemons(self) -> None:
-        """What runs goes into the journal, told apart from later processes with the same numbers."""
+    def _launch(self, runtimes: Mapping[str, Any], features: Mapping[str, bool], *, iptables: bool) -> None:
+        """Start the engine so, and note in the journal what runs, told apart from later processes by when it began."""
+        config = self._config(runtimes, features, iptables=iptables)
+        self.private.start(self.programs, self.data, config, self.state.folder("logs"))
         boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         for process in self.private.processes():
             if process.program in own.DAEMONS:
@@ -214,18 +212,16 @@ class Lab:
         self._say(f"{name} cannot run here: {known.unavailable[name]}", level="warning")
 
     def _reload(self, runtimes: Mapping[str, Any], features: Mapping[str, bool], *, iptables: bool) -> None:
-        config = self.private.daemon_json(
-            self.data, runtimes, self.programs.major, iptables=iptables, features=features
-        )
-        self.private.reload(config)
+        self.private.reload(self._config(runtimes, features, iptables=iptables))
+
+    def _config(self, runtimes: Mapping[str, Any], features: Mapping[str, bool], *, iptables: bool) -> Any:
+        major = self.programs.major
+        return self.private.daemon_json(self.data, runtimes, major, iptables=iptables, features=features)
 
     def _switch(self, tried: Mapping[str, Any], features: Mapping[str, bool], *, iptables: bool) -> None:
         """Start dockerd anew with other switches: it looks at them when it starts, and never again (moby's sysinfo)."""
-        private, major = self.private, self.programs.major
-        private.stop(self.programs.docker)
-        config = private.daemon_json(self.data, tried, major, iptables=iptables, features=features)
-        private.start(self.programs, self.data, config, self.state.folder("logs"))
-        self._note_daemons()
+        self.private.stop(self.programs.docker)
+        self._launch(tried, features, iptables=iptables)
 
     def _await_runtimes(self, wanted: Mapping[str, Any]) -> None:
         """Wait until dockerd has read its new configuration (it answers SIGHUP in its own time)."""
@@ -271,11 +267,11 @@ def ways_of(name: str, programs: Programs, profile: Profile, brought: Brought) -
         engine_major=programs.major,
         asked=profile.role_variables,
     )
-    found = runtime.ways(around)
-    if isinstance(found, str) or not brought.folder or brought.has(name):
+    found, why = runtime.ways(around), brought.why_own(name)
+    if isinstance(found, str) or not why:
         return found
     # Beside an engine of today it is named that the runtime is not of today's builds.
-    ours = f"this machine's own {name}: {'as asked for' if name in brought.own else 'there is no build of it'}"
+    ours = f"this machine's own {name}: {why}"
     return tuple(replace(way, note="; ".join(filter(None, (ours, way.note)))) for way in found)
 
 
