@@ -244,16 +244,6 @@ def one_case(tried: Case) -> str:
     return re.sub(r"[^\w. /=-]", "?", " ".join(tried.words))[:60] + f" {tried.said[:20]}"
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, whose cache and home are its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "cache"))
-    return folder
-
-
 def assert_said(said: str) -> None:
     """Plain words: no traceback, nothing that a terminal obeys, no flood."""
     assert "Traceback" not in said

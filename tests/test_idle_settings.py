@@ -15,16 +15,6 @@ from tests.test_bad_input import ALL_RUNTIMES, MADE, OF_RELEASES, READ_BY, VALUE
 THREE_MACHINES = "machines = 3\n"
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, whose cache is its own."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.setenv("RTLAB_CACHE", str(tmp_path / "cache"))
-    return folder
-
-
 def run(capsys: pytest.CaptureFixture[str], words: str) -> tuple[int, str, str]:
     capsys.readouterr()
     status = cli.run(words.split())

@@ -170,13 +170,17 @@ class _Reader:
                 if key not in allowed:
                     raise AssertionError(f"no setting {dotted}")
                 values[key] = value
+        return kind(**self._valid(kind, name, values))
+
+    def _valid(self, kind: type[Any], place: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that a section may have; each other one is told."""
         valid = {}
         for key, value in values.items():
             try:
                 valid[key] = check(kind, key, value)
             except ValueError:
-                self._wrong(f"{name}.{key}", value, f"must be {describe(kind, key)}")
-        return kind(**valid)
+                self._wrong(f"{place}.{key}", value, f"must be {describe(kind, key)}")
+        return valid
 
     def _with_runtimes(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The file with each runtime's own section laid into ``[testbed]``, where both may not contradict."""
@@ -197,18 +201,12 @@ class _Reader:
 
     def _runtime(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """What is right in a runtime's section; the rest is told."""
-        kind, right = sections.section(name), {}
+        kind, place = sections.section(name), f"runtimes.{name}"
         allowed = tuple(f.name for f in dataclasses.fields(kind))
-        for key, value in values.items():
-            dotted = f"runtimes.{name}.{key}"
+        for key in values:
             if key not in allowed:
-                self._unknown(dotted, key, allowed, "key")
-                continue
-            try:
-                right[key] = check(kind, key, value)
-            except ValueError:
-                self._wrong(dotted, value, f"must be {describe(kind, key)}")
-        return right
+                self._unknown(f"{place}.{key}", key, allowed, "key")
+        return self._valid(kind, place, {key: value for key, value in values.items() if key in allowed})
 
     def _lay(self, name: str, values: Mapping[str, Any], testbed: dict[str, Any]) -> None:
         for setting, value in sections.as_testbed(name, values).items():

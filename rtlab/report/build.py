@@ -29,13 +29,13 @@ from rtlab.report.model import MEANING, Attempt, Report
 from rtlab.stats import analyse
 from rtlab.stats.missing import numbered
 from rtlab.store import Campaign, facts
+from rtlab.store.checking import AGAINST_THE_PLAN
 from rtlab.text import clean
 from rtlab.units import percent
 
 UNKNOWN = "not known"
 # Characters of a reason that are kept; the whole stands in the record.
 MOST_REASON = 400
-AGAINST_THE_PLAN = "its record contradicts the plan"
 # A spec of so many arms or machines is no campaign of rtlab's, and its tables would have no end.
 MOST_ARMS = 50
 MOST_OBSERVATIONS = 4_000_000

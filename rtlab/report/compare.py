@@ -18,7 +18,7 @@ from rtlab.stats.analysis import shared
 from rtlab.stats.sentences import ratio
 from rtlab.stats.verdict import words
 from rtlab.store import facts
-from rtlab.text import clean
+from rtlab.text import clean, counted
 from rtlab.units import band
 
 # Exit statuses of `rtlab compare`, for CI.
@@ -124,7 +124,7 @@ class ComparedCampaigns:
     def answer(self, named: Callable[[str], str]) -> str:
         """The answer in one line; ``named`` shows what comes from the campaigns."""
         number, margin = len(self.changes), band(self.margin)
-        ratios = f"{number} ratio{'s' * (number != 1)} to {named(self.baseline)}"
+        ratios = f"{counted(number, 'ratio')} to {named(self.baseline)}"
         worse, better = self._which(named, Verdict.SLOWER), self._which(named, Verdict.FASTER)
         undecided = self._which(named, Verdict.INCONCLUSIVE, Verdict.WITHHELD)
         rest = f" Better: {', '.join(better)}." if better else ""

@@ -23,6 +23,7 @@ from rtlab.report import ages
 from rtlab.report.answer import Answer, listed
 from rtlab.report.tables import Table
 from rtlab.stats import Analysis, sentences
+from rtlab.text import counted
 from rtlab.units import band, percent, ratio_text
 
 # What it means for the figures where they were taken: heading, then a sentence (measurement.md §5).
@@ -185,13 +186,13 @@ class Report:
         else:
             order = "every arm once per block, in random order"
         machines = len(self.testbed.machines)
-        blocks = f"{spec.runs} block{'s' * (spec.runs != 1)}"
+        blocks = counted(spec.runs, "block")
         if spec.until is not None:
             own = [a for a in self.attempts if a.trial.kind == "ab" and a.trial.repeats is None]
             ran = len({a.trial.block for a in own if a.record is not None})
             blocks = f"{ran} blocks (adaptive: until ±{percent(spec.until.target)}, {spec.until.max_blocks} at most)"
         return (
-            f"{blocks} of {runtimes} on {machines} machine{'s' * (machines != 1)}; "
+            f"{blocks} of {runtimes} on {counted(machines, 'machine')}; "
             f"{order}; {reboots[spec.reboot]}; margin {band(spec.margin)}; seed {spec.seed}."
         )
 

@@ -17,6 +17,8 @@ from rtlab.store.reading import MAX_FILE_BYTES, MAX_JSON_BYTES
 if TYPE_CHECKING:
     from rtlab.store.campaign import Campaign
 
+# Of a record whose trial is not the one of its number in the plan.
+AGAINST_THE_PLAN = "its record contradicts the plan"
 # So many missing trials are named; the rest is counted.
 LISTED = 20
 
@@ -119,7 +121,7 @@ def _against_the_plan(campaign: Campaign, records: list[Record]) -> Iterator[str
     for record in records:
         trial = record.trial
         if planned.get(trial.number) != trial:
-            yield f"trials/{trial.number:04d}.{record.attempt}: its record contradicts the plan"
+            yield f"trials/{trial.number:04d}.{record.attempt}: {AGAINST_THE_PLAN}"
         attempts.setdefault(trial.number, set()).add(record.attempt)
         reached[trial.machine] = max(trial.number, reached.get(trial.machine, 0))
     for number, found in sorted(attempts.items()):

@@ -25,14 +25,17 @@ from rtlab.state import StateFolder
 pytestmark = [pytest.mark.local, pytest.mark.timeout(2400)]
 
 
+@pytest.fixture(autouse=True)
+def can_be_had() -> None:
+    if why := today.refusal():
+        pytest.skip(f"no builds can be had: {why}")
+
+
 def digest(path: str | Path) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def test_todays_engine_runs_from_its_builds_and_leaves_nothing(tmp_path: Path) -> None:
-    why = today.refusal()
-    if why:
-        pytest.skip(f"no builds can be had: {why}")
     state = StateFolder(tmp_path / ".rtlab")
     new = StateFolder.new_testbed_id()
     settings = TestbedSettings(provider="local", profile="modules", runtimes=("runc", "gvisor", "youki"))
@@ -67,9 +70,6 @@ def test_todays_engine_runs_from_its_builds_and_leaves_nothing(tmp_path: Path) -
 
 def test_the_machines_own_runc_runs_under_todays_engine(tmp_path: Path) -> None:
     """Debian 12's runC 1.1 knows no time namespaces: dockerd looks at that switch when it starts, and only then."""
-    why = today.refusal()
-    if why:
-        pytest.skip(f"no builds can be had: {why}")
     state = StateFolder(tmp_path / ".rtlab")
     new = StateFolder.new_testbed_id()
     settings = TestbedSettings(provider="local", profile="modules", runtimes=("runc",), system_runtimes=("runc",))
