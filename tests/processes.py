@@ -25,7 +25,7 @@ from typing import Any
 from unittest import mock
 
 from rtlab.probe.base import Document, TrialFailed
-from rtlab.probe.engine import Engine, Executed, Limits
+from rtlab.probe.engine import STDOUT, Engine, Executed, Limits
 from rtlab.probe.trial import Trial
 
 PAGE = b"<html><body>It works.</body></html>\n"
@@ -112,15 +112,14 @@ class ProcessEngine(Engine):
             for end in self.containers.pop(cid).stdin or ():
                 end.close()
 
-    def follow(self, cid: str, marker: str) -> tuple[str, str, str]:
+    def follow(self, cid: str, marker: str, stream: str = STDOUT) -> tuple[str, str]:
         container = self.containers[cid]
         while self.left() > 0:
-            stdout, stderr = (bytes(text).decode() for text in container.texts.values())
-            head, found, rest = ("\n" + stdout).partition("\n" + marker)
+            before, found, rest = bytes(container.texts[stream]).decode().partition(marker)
             if found and "\n" in rest:
-                return (head + "\n")[1:], stderr, rest.partition("\n")[0].strip()
+                return before, rest.partition("\n")[0].strip()
             if container.process is not None and container.process.poll() is not None and not found:
-                raise TrialFailed(f"the container ended before {marker}: {stderr[-300:]}")
+                raise TrialFailed(f"the container ended before {marker}: {bytes(container.texts['stderr'])[-300:]!r}")
             time.sleep(0.002)
         raise AssertionError
 

@@ -24,7 +24,7 @@ from rtlab.engines.containerd.private import Engine, may_lower_oom_score
 from rtlab.errors import HostUnfit
 from rtlab.experiments.boot import measure as boot
 from rtlab.probe.base import TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Limits, shim_of
+from rtlab.probe.engine import STDERR, Limits, shim_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -366,10 +366,14 @@ def test_an_engine_that_is_not_there_and_one_that_talks_nonsense(cri: Any, tmp_p
 
 def test_the_output_is_followed_to_the_marker_and_no_further_than_the_end(cri: Any, tmp_path: Path) -> None:
     log = tmp_path / "output"
-    log.write_bytes(b"T stdout F one\nT stderr F two\nT stdout P thr\nT stdout F ee\nT stdout F rtlab-done 7\nT stdo")
+    log.write_bytes(
+        b"T stdout F one\nT stderr F two\nT stdout P thr\nT stdout F ee\nT stdout F rtlab-done 7\n"
+        b"T stderr P three\nT stderr F rtlab-done\nT stdo"
+    )
     status = {"status": {"id": "c1", "state": client.EXITED, "exit_code": 9, "log_path": str(log)}}
     _, engine = cri({"ListContainers": {"containers": [{"id": "c1"}]}, "ContainerStatus": status})
-    assert engine.follow("p1", "rtlab-done") == ("one\nthree\n", "two\n", "7")
+    assert engine.follow("p1", "rtlab-done") == ("one\nthree\n", "7")
+    assert engine.follow("p1", "rtlab-done", STDERR) == ("two\nthree", "")
     with pytest.raises(TrialFailed, match="ended with status 9 before rtlab-more: two"):
         engine.follow("p1", "rtlab-more")
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ from rtlab.connection import archive
 from rtlab.engines.docker import client
 from rtlab.experiments.network import measure as network
 from rtlab.probe import base, kernel, leaks, needs, page, proof, window
-from rtlab.probe.engine import Limits, shim_of, without_registry
+from rtlab.probe.engine import STDERR, Limits, ending, shim_of, without_registry
 from rtlab.runtimes.gvisor import proof as gvisor
 from rtlab.runtimes.kata import proof as kata
 
@@ -336,6 +337,12 @@ print("done", flush=True); sys.stdin.read()
 
 
 @pytest.fixture
+def cid() -> str:
+    """Nobody else's: the probe that another test runs, at the same time, kills all that is left of its container."""
+    return uuid.uuid4().hex * 2
+
+
+@pytest.fixture
 def shim(tmp_path: Path) -> str:
     """A shell that the kernel calls containerd-shim."""
     path = tmp_path / "containerd-shim"
@@ -343,38 +350,38 @@ def shim(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]], shim: str) -> None:
+def test_meters_read_a_known_load(spawn: Callable[..., subprocess.Popen[str]], shim: str, cid: str) -> None:
     # One CPU-second and 64 MiB in a process that a shim with the id in its command line started.
-    tree = spawn(shim, "-c", '"$@"; true', CID, sys.executable, "-c", BURN)
+    tree = spawn(shim, "-c", '"$@"; true', cid, sys.executable, "-c", BURN)
     bare = spawn(
-        shim, "-c", '"$@"; true', CID[::-1], sys.executable, "-c", 'import sys; print("x", flush=True); input()'
+        shim, "-c", '"$@"; true', cid[::-1], sys.executable, "-c", 'import sys; print("x", flush=True); input()'
     )
     assert tree.stdout is not None and bare.stdout is not None
     assert tree.stdout.readline() == "done\n"
     assert bare.stdout.readline() == "x\n"
 
-    assert len(needs.needed_by(CID)) == 2
-    assert sum(needs.cpu_of_process(pid) for pid in needs.needed_by(CID)) == pytest.approx(1.0, rel=0.05)
-    held = needs.pss_bytes(CID) - needs.pss_bytes(CID[::-1])
+    assert len(needs.needed_by(cid)) == 2
+    assert sum(needs.cpu_of_process(pid) for pid in needs.needed_by(cid)) == pytest.approx(1.0, rel=0.05)
+    held = needs.pss_bytes(cid) - needs.pss_bytes(cid[::-1])
     assert held == pytest.approx(64 * 2**20, rel=0.05)
 
 
 def test_a_process_that_outlives_its_container_is_a_leak(
-    spawn: Callable[..., subprocess.Popen[str]], shim: str
+    spawn: Callable[..., subprocess.Popen[str]], shim: str, cid: str
 ) -> None:
-    assert leaks.leaks_of(CID, patience_s=0) == []
-    process = spawn(shim, "-c", "echo; read x; true", CID)
+    assert leaks.leaks_of(cid, patience_s=0) == []
+    process = spawn(shim, "-c", "echo; read x; true", cid)
     assert process.stdout is not None and process.stdout.readline() == "\n"
-    assert leaks.leaks_of(CID, patience_s=0) == ["process containerd-shim"]
+    assert leaks.leaks_of(cid, patience_s=0) == ["process containerd-shim"]
 
 
 def test_a_program_that_merely_mentions_the_container_is_no_part_of_it(
-    spawn: Callable[..., subprocess.Popen[str]],
+    spawn: Callable[..., subprocess.Popen[str]], cid: str
 ) -> None:
     """A `docker logs`, a grep, a shell of somebody who looks: counted, their CPU time would be the container's."""
-    process = spawn("sh", "-c", "echo; read x; true", "docker", "logs", CID)
+    process = spawn("sh", "-c", "echo; read x; true", "docker", "logs", cid)
     assert process.stdout is not None and process.stdout.readline() == "\n"
-    assert needs.needed_by(CID) == {}
+    assert needs.needed_by(cid) == {}
 
 
 @pytest.mark.parametrize(
@@ -827,7 +834,21 @@ def test_a_markers_line_ends_the_reading_and_tells_the_status(engine: Any) -> No
     log = frame(1, b"12,3") + frame(2, b"warning\n") + frame(1, b"4\nrtlab-do") + frame(1, b"ne 7\nmore")
     _, path = engine({f"GET /containers/{CID}/logs": log})
     found = client.Client(path, time.monotonic() + 5).follow(CID, "rtlab-done")
-    assert found == ("12,34\n", "warning\n", "7")
+    assert found == ("12,34\n", "7")
+
+
+def test_each_stream_has_its_own_end_and_needs_no_last_line(engine: Any) -> None:
+    """The engine brings stdout's end before stderr's words: what was said there is not cut."""
+    log = frame(1, b"no line's endrtlab-done 3\n") + frame(2, b"no such ") + frame(2, b"toolrtlab-done\n")
+    _, path = engine({f"GET /containers/{CID}/logs": log})
+    found = client.Client(path, time.monotonic() + 5)
+    assert found.follow(CID, "rtlab-done") == ("no line's end", "3")
+    assert found.follow(CID, "rtlab-done", STDERR) == ("no such tool", "")
+
+
+def test_the_words_that_end_a_command_bring_its_status_and_both_markers() -> None:
+    done = subprocess.run(["sh", "-c", "echo bad >&2; (exit 3); " + ending("rtlab-x")], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("rtlab-x 3\n", "bad\nrtlab-x\n", 0)
 
 
 class Raw(threading.Thread):

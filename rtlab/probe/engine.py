@@ -10,6 +10,14 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from rtlab.probe.base import Document, TrialTimedOut
 
+STDOUT, STDERR = "stdout", "stderr"
+
+
+def ending(marker: str) -> str:
+    """Words of a shell script after a command whose end is looked for: its status on stdout, which ends what is timed;
+    then the marker on stderr, so that the command's last words there are known to be complete."""
+    return 'echo "%s $?"; echo %s >&2' % (marker, marker)
+
 
 class Limits(NamedTuple):
     """What a container may use; None: as much as there is."""
@@ -69,11 +77,12 @@ class Engine(object):
         """Remove a container, running or not; one that is not there is no error."""
         raise NotImplementedError
 
-    def follow(self, cid: str, marker: str) -> Tuple[str, str, str]:
-        """Read the container's output until a line that begins with ``marker``.
+    def follow(self, cid: str, marker: str, stream: str = STDOUT) -> Tuple[str, str]:
+        """Read one stream of the container's output until ``marker`` and the end of its line.
 
-        Returns (stdout before that line, stderr so far, what follows the marker in its line: an exit status, or
-        nothing).
+        Returns (what stands before it, what follows it in its line: an exit status, or nothing). A workload need not
+        end its last line. Engines carry the two streams apart, so the end of one says nothing of the other: each is
+        followed to its own marker.
         """
         raise NotImplementedError
 

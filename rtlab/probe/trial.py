@@ -188,7 +188,7 @@ def look(trial: Trial) -> Document:
     """One short container of the tools image, looked at from outside and inside."""
     cid = trial.create("tools", ["sh", "-c", INSIDE + "; echo rtlab-done; exec sleep 86400"])
     trial.engine.start(cid)
-    stdout, _, _ = trial.engine.follow(cid, "rtlab-done")
+    stdout, _ = trial.engine.follow(cid, "rtlab-done")
     trial.prove(cid, split_inside(stdout)[0])
     trial.remove(cid)
     return {}

@@ -89,7 +89,7 @@ def measure(machine: Machine, runtime: str, rounds: int) -> tuple[float, int, in
             begin = needs.cpu_seconds(cid)["total_s"]
             pid = trial.engine.pid(cid)
             memory.append((needs.pss_bytes(cid), needs.cgroup_memory_bytes(pid)))
-            _, _, told = trial.engine.follow(cid, "rtlab-done")
+            _, told = trial.engine.follow(cid, "rtlab-done")
             burnt = needs.cpu_seconds(cid)["total_s"] - begin
             # One at a time: PSS divides what containers share (libraries, gVisor's own binary) by their number.
             trial.remove(cid)

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rtlab.engines.containerd.messages import METHODS, decode, encode
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Engine, Executed, Limits, shim_of, without_registry
+from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, shim_of, without_registry
 from rtlab.probe.programs import environment_of, which
 
 # Names as the kernel cuts them, 15 characters.
@@ -176,9 +176,9 @@ class Client(Engine):
         status = self.call("ContainerStatus", {"container_id": self.inner(cid)})["status"]
         return str(status["log_path"])
 
-    def follow(self, cid: str, marker: str) -> Tuple[str, str, str]:
+    def follow(self, cid: str, marker: str, stream: str = STDOUT) -> Tuple[str, str]:
         path = self.output(cid)
-        texts = {"stdout": "", "stderr": ""}
+        texts = {STDOUT: "", STDERR: ""}
         at, rest, looked, ended = 0, b"", time.monotonic(), False
         while True:
             self.left()
@@ -187,14 +187,12 @@ class Client(Engine):
             lines = (rest + piece).split(b"\n")
             rest = lines.pop()
             for line in lines:
-                stream, text = parsed(line)
-                texts[stream] += text
-            found = "\n" + texts["stdout"]
-            begin = found.find("\n" + marker)
-            end = found.find("\n", begin + 1)
-            if begin >= 0 and end >= 0:
-                return found[1 : begin + 1], texts["stderr"], found[begin + 1 + len(marker) : end].strip()
-            if len(texts["stdout"]) > OUTPUT_CAP:
+                origin, text = parsed(line)
+                texts[origin] += text
+            before, found, after = texts[stream].partition(marker)
+            if found and "\n" in after:
+                return before, after.partition("\n")[0].strip()
+            if len(texts[STDOUT]) + len(texts[STDERR]) > OUTPUT_CAP:
                 raise TrialFailed("the container prints without end")
             if ended and not piece:
                 break
@@ -204,7 +202,7 @@ class Client(Engine):
                 looked = time.monotonic()
                 ended = self.status(cid)["state"] == EXITED
             time.sleep(POLL_S)
-        said = texts["stderr"].strip()[-300:]
+        said = texts[STDERR].strip()[-300:]
         status = self.status(cid)["exit_code"]
         raise TrialFailed("the container ended with status %s before %s: %s" % (status, marker, said))
 

@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import Engine, Executed, Limits, shim_of, without_registry
+from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, shim_of, without_registry
 from rtlab.probe.kernel import processes, read
 from rtlab.probe.programs import environment_of, which
 
@@ -58,13 +58,13 @@ def exactly(stream: Any, size: int) -> bytes:
     return bytes(content)
 
 
-def frames(stream: Any) -> Iterator[Tuple[int, bytes]]:
-    """Docker's framing of a container's output: (1 for stdout, 2 for stderr; a piece of it)."""
+def frames(stream: Any) -> Iterator[Tuple[str, bytes]]:
+    """Docker's framing of a container's output: (which stream, a piece of it)."""
     while True:
         head = exactly(stream, 8)
         if len(head) < 8:
             return
-        yield (1 if head[0] == 1 else 2), exactly(stream, struct.unpack(">I", head[4:])[0])
+        yield (STDOUT if head[0] == 1 else STDERR), exactly(stream, struct.unpack(">I", head[4:])[0])
 
 
 class Client(Engine):
@@ -158,20 +158,18 @@ class Client(Engine):
         found: Document = self.must("GET", "/containers/%s/json" % cid)
         return found
 
-    def follow(self, cid: str, marker: str) -> Tuple[str, str, str]:
+    def follow(self, cid: str, marker: str, stream: str = STDOUT) -> Tuple[str, str]:
         connection = UnixConnection(self.path, self.left())
-        texts = {1: bytearray(), 2: bytearray()}
+        texts = {STDOUT: bytearray(), STDERR: bytearray()}
         try:
             connection.request("GET", "/containers/%s/logs?stdout=1&stderr=1&follow=1" % cid, None, {"Host": "docker"})
-            for kind, piece in frames(connection.getresponse()):
-                texts[kind].extend(piece)
-                text = "\n" + bytes(texts[1]).decode("utf-8", "surrogateescape")
-                at = text.find("\n" + marker)
-                end = text.find("\n", at + 1)
-                if at >= 0 and end >= 0:
-                    rest = text[at + 1 + len(marker) : end].strip()
-                    return text[1 : at + 1], bytes(texts[2]).decode("utf-8", "surrogateescape"), rest
-                if len(texts[1]) > OUTPUT_CAP:
+            for origin, piece in frames(connection.getresponse()):
+                texts[origin].extend(piece)
+                text = bytes(texts[stream]).decode("utf-8", "surrogateescape")
+                before, found, rest = text.partition(marker)
+                if found and "\n" in rest:
+                    return before, rest.partition("\n")[0].strip()
+                if len(texts[STDOUT]) + len(texts[STDERR]) > OUTPUT_CAP:
                     raise TrialFailed("the container prints without end")
         except socket.timeout:
             raise TrialTimedOut("the workload did not come to an end within the trial's time limit")
@@ -180,7 +178,7 @@ class Client(Engine):
         finally:
             connection.close()
         state = self.inspect(cid)["State"]
-        said = bytes(texts[2]).decode("utf-8", "replace").strip()[-300:]
+        said = bytes(texts[STDERR]).decode("utf-8", "replace").strip()[-300:]
         raise TrialFailed("the container ended with status %s before %s: %s" % (state.get("ExitCode"), marker, said))
 
     def stdin(self, cid: str) -> socket.socket:
@@ -216,21 +214,21 @@ class Client(Engine):
             "/containers/%s/exec" % cid,
             {"AttachStdout": True, "AttachStderr": True, "Cmd": list(command)},
         )["Id"]
-        texts = {1: bytearray(), 2: bytearray()}
+        texts = {STDOUT: bytearray(), STDERR: bytearray()}
 
         def take(answer: http.client.HTTPResponse) -> bytes:
             if answer.status != 200:
                 return answer.read(OUTPUT_CAP)
-            for kind, piece in frames(answer):
-                texts[kind].extend(piece)
-                if len(texts[kind]) > OUTPUT_CAP:
+            for origin, piece in frames(answer):
+                texts[origin].extend(piece)
+                if len(texts[origin]) > OUTPUT_CAP:
                     raise TrialFailed("the command in the container prints without end")
             return b""
 
         status, said = self._asked("POST", "/exec/%s/start" % made, {"Detach": False, "Tty": False}, None, take)
         if status != 200:
             raise TrialFailed("exec in the container failed: %s" % said[:200].decode("utf-8", "replace"))
-        stdout, stderr = (bytes(texts[kind]).decode("utf-8", "replace") for kind in (1, 2))
+        stdout, stderr = (bytes(text).decode("utf-8", "replace") for text in texts.values())
 
         def exit_status() -> Optional[int]:
             known = self.must("GET", "/exec/%s/json" % made).get("ExitCode")

@@ -4,6 +4,7 @@ from shlex import quote
 from typing import List, Optional, Tuple
 
 from rtlab.probe.base import Document, Invalid, TrialFailed, monotonic_ns
+from rtlab.probe.engine import STDERR, ending
 from rtlab.probe.needs import cpu_seconds, engine_cpu_seconds
 from rtlab.probe.trial import Trial
 from rtlab.probe.window import observe
@@ -26,23 +27,26 @@ def _units_of_work(trial: Trial, units: List[Tuple[str, List[str]]]) -> Document
     read first, and nothing waits by the clock."""
     script = "; ".join(
         ["echo rtlab-begin"]
-        + ['read -r go; %s; echo "rtlab-%s $?"' % (" ".join(map(quote, command)), name) for name, command in units]
+        + ["read -r go; %s; %s" % (" ".join(map(quote, command)), ending("rtlab-" + name)) for name, command in units]
         + ["exec sleep 86400"]
     )
     cid = trial.create("tools", ["sh", "-c", script], stdin=True)
     stdin = trial.engine.stdin(cid)
     found: Document = {}
-    said = "rtlab-begin\n"
+    said, complained = "rtlab-begin\n", ""
     try:
         trial.engine.start(cid)
         trial.engine.follow(cid, "rtlab-begin")
         for name, command in units:
             begin, engine_begin, at_begin = cpu_seconds(cid), engine_cpu_seconds(), monotonic_ns()
             stdin.sendall(b"go\n")
-            stdout, stderr, status = trial.engine.follow(cid, "rtlab-" + name)
+            stdout, status = trial.engine.follow(cid, "rtlab-" + name)
             end, engine_end, at_end = cpu_seconds(cid), engine_cpu_seconds(), monotonic_ns()
             mine = stdout[len(said) :]
+            everything, _ = trial.engine.follow(cid, "rtlab-" + name, STDERR)
+            stderr = everything[len(complained) :]
             said = stdout + "rtlab-%s %s\n" % (name, status)
+            complained = everything + "rtlab-%s\n" % name
             trial.tool = {"argv": command, "exit_status": int(status), "stdout": said, "stderr": stderr}
             if int(status) != 0:
                 raise Invalid("the unit of work ended with status %s: %s" % (status, stderr.strip()[-300:]))

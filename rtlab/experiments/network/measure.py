@@ -6,6 +6,7 @@ import threading
 from typing import Dict, List, Optional
 
 from rtlab.probe.base import Document, Invalid, TrialFailed, monotonic_ns
+from rtlab.probe.engine import STDERR, ending
 from rtlab.probe.trial import Trial
 from rtlab.probe.window import observe
 
@@ -123,10 +124,12 @@ def _curl(trial: Trial, urls: List[str], expected_bytes: Optional[int]) -> Docum
     argv = ["curl", "--silent", "--show-error", "--max-time", "%d" % max(1, int(trial.engine.left(600)))]
     config = "".join('url = "%s"\noutput = "/dev/null"\n' % url for url in urls)
     # The URLs go in by a file: hundreds of them, and the same command line for every runtime.
-    script = 'printf %s "$1" > /tmp/urls; shift; "$@" --config /tmp/urls; echo "rtlab-done $?"; exec sleep 86400'
+    ended = ending("rtlab-done")
+    script = 'printf %s "$1" > /tmp/urls; shift; "$@" --config /tmp/urls; ' + ended + "; exec sleep 86400"
     cid = trial.create("tools", ["sh", "-c", script, "sh", config] + argv + ["--write-out", form])
     trial.engine.start(cid)
-    stdout, stderr, said = trial.engine.follow(cid, "rtlab-done")
+    stdout, said = trial.engine.follow(cid, "rtlab-done")
+    stderr, _ = trial.engine.follow(cid, "rtlab-done", STDERR)
     trial.remove(cid)
     status = int(said)
     trial.tool = {"argv": argv, "exit_status": status, "stdout": stdout[-4000:], "stderr": stderr}
