@@ -350,7 +350,7 @@ READ_BY = {
     "libvirt": {"accel", "machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"},
     "virtualbox": {"machines", "cpus", "memory_mb", "disk_gb", "disk_cache", "box", "box_sha256"},
     "local": {"engine", "engines", "system_runtimes"},
-    "static": {"inventory", "allow_reboot"},
+    "static": {"inventory", "allow_reboot", "engine", "system_runtimes"},
     "simulated": {"machines", "scenario"},
 }
 OF_RELEASES = {

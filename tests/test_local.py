@@ -286,14 +286,10 @@ def test_only_a_testbeds_own_folder_is_counted_as_its_programs(tmp_path: Path, m
     assert programs.existing_ids() == ("0badcafe",)
 
 
-def test_machines_that_cannot_be_given_builds_yet_refuse_the_profile_by_name() -> None:
-    with pytest.raises(UsageError, match="Profile modules brings its engine and runtimes as builds"):
-        plugins.provider("static").check(TestbedSettings(provider="static", profile="modules", inventory="/nowhere"))
-
-
-def test_builds_asked_for_with_a_profile_that_has_none_are_refused() -> None:
+@pytest.mark.parametrize("provider", ["local", "static"])
+def test_builds_asked_for_with_a_profile_that_has_none_are_refused(provider: str) -> None:
     with pytest.raises(UsageError, match="debian-12 brings none"):
-        local.PROVIDER.check(TestbedSettings(provider="local", profile="debian-12", engine="modules"))
+        plugins.provider(provider).check(TestbedSettings(provider=provider, profile="debian-12", engine="modules"))
     local.PROVIDER.check(TestbedSettings(provider="local", profile="modules", engine="modules"))
 
 

@@ -97,7 +97,7 @@ def test_each_runtime_has_a_role_of_its_name() -> None:
         assert defaults[f"{name}_docker_name"] == plugins.runtime(name).docker_name
 
 
-@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml", "kata.yml"])
+@pytest.mark.parametrize("playbook", ["site.yml", "verify.yml", "remove.yml", "kata.yml"])
 def test_playbooks_parse_by_hand(playbook: str) -> None:
     result = tool("ansible-playbook", "--syntax-check", "-i", "localhost,", f"playbooks/{playbook}")
 
@@ -126,6 +126,7 @@ class Bench:
         playbook = self.folder / "play.yml"
         playbook.write_text(yaml.safe_dump([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
         extra = {
+            **yaml.safe_load((ROOT / "playbooks" / "group_vars" / "all.yml").read_text()),
             "ansible_python_interpreter": sys.executable,
             "rtlab_owned": True,
             "rtlab_emulated": False,
@@ -171,7 +172,7 @@ def merge(bench: Bench, file: Path, runtimes: dict[str, Any], options: dict[str,
         [{"ansible.builtin.include_role": {"name": "docker", "tasks_from": "daemon_json"}}],
         docker_daemon_json=str(file),
         docker_runtimes=runtimes,
-        docker_daemon_options=options or {},
+        docker_options=options or {},
     )
     return result.stdout
 
@@ -763,7 +764,6 @@ def test_a_unit_is_of_the_programs_that_it_starts(bench: Bench) -> None:
                 }
             ],
             docker_programs=[{"name": "dockerd", "path": "/x", "sha256": sha256}],
-            docker_programs_folder="/opt/rtlab/bin",
         )
         units.append((bench.folder / "unit").read_text())
     assert units[0] == units[1] != units[2]

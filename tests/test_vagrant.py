@@ -141,10 +141,10 @@ def test_docker_is_called_where_the_role_puts_it(
 ) -> None:
     """Packages bring /usr/bin/docker; an engine of builds lies in the role's folder and nowhere else."""
     pins = profile.load(name)
-    role = yaml.safe_load((content.root() / "roles" / "docker" / "defaults" / "main.yml").read_text())
+    given = yaml.safe_load((content.root() / "playbooks" / "group_vars" / "all.yml").read_text())
     bed = vagrant._testbed({**data, "private_key": "k"}, ID, pins, TestbedSettings(), state)
     builds = pins.role_variables["docker_source"] == "builds"
-    expected = f"{role['docker_programs_folder']}/docker" if builds else "/usr/bin/docker"
+    expected = f"{given['rtlab_bin']}/docker" if builds else "/usr/bin/docker"
     assert {m.engine.cli for m in bed.machines} == {expected}
 
 

@@ -156,16 +156,6 @@ def _builds(section: Mapping[str, Any], where: str) -> dict[str, tuple[str, ...]
     return found
 
 
-def refuse_builds(name: str, machines: str) -> None:
-    """UsageError for a profile whose programs come from builds, on machines that cannot be given any yet."""
-    if name != "auto" and load(name).builds:
-        others = ", ".join(other for other in names() if not load(other).builds)
-        raise UsageError(
-            f"Profile {name} brings its engine and runtimes as builds, which {machines} cannot be given yet.",
-            remedy=f"Use one of {others} there, or `rtlab up --provider local --profile {name}` on this machine.",
-        )
-
-
 def refusal(profile: Profile, key: str) -> str:
     """Why a setting of a release or an image does nothing with this profile; empty when it matters."""
     sources = {f"{name}_{what}": name for name in ("gvisor", "crun") for what in ("url", "sha256", "sha512")}

@@ -16,8 +16,8 @@ from rtlab.config.setting import again, hints, setting
 from rtlab.config.settings import TestbedSettings
 
 ABOUT_BUILD = (
-    "local: which build is taken. auto: the engine's and profile's; system: this machine's own, while the engine stays "
-    "today's."
+    "local, static: which build is taken. auto: the engine's and profile's; system: the machine's own, while the "
+    "engine stays today's."
 )
 
 

@@ -55,13 +55,13 @@ class TestbedSettings:
     )
     engine: Literal["auto", "modules", "system"] = setting(
         "auto",
-        "local: where engine and runtimes come from. auto: today's, as released or compiled here (modules), where that "
-        "works, else this machine's own (system).",
+        "local, static: where engine and runtimes come from. auto: today's, as released or compiled here (modules), "
+        "where that works, else the machine's own (system).",
     )
     system_runtimes: tuple[str, ...] = setting(
         (),
-        "local: runtimes whose own build on this machine is taken on purpose, while the engine stays today's; the same "
-        'as build = "system" in their sections.',
+        "local, static: runtimes whose own build on the machine is taken on purpose, while the engine stays today's; "
+        'the same as build = "system" in their sections.',
     )
     runtimes: tuple[str, ...] = setting(("runc", "kata"), "Runtimes that `up` installs and proves.")
     engines: tuple[str, ...] = setting(

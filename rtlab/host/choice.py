@@ -175,8 +175,8 @@ def resolve(
     """Settings without any ``auto`` left, and what was chosen and why (empty when nothing had to be).
 
     Args:
-        runtimes_named: The user named runtimes; otherwise the local provider takes those of ``COMPARED_FIRST`` that
-            can run here.
+        runtimes_named: The user named runtimes; otherwise those of ``COMPARED_FIRST`` are taken that can run on
+            machines that rtlab does not make.
         standing: The testbed that is there already: it keeps its profile, whichever servers answer today.
 
     Raises:
@@ -187,6 +187,8 @@ def resolve(
         settings.provider == "vagrant" and "auto" in (settings.backend, settings.accel)
     )
     default_runtimes = not runtimes_named and settings.runtimes == TestbedSettings().runtimes
+    if settings.provider == "static" and default_runtimes:
+        settings = dataclasses.replace(settings, runtimes=COMPARED_FIRST)
     facts = None
     if undecided or (settings.provider == "local" and default_runtimes):
         facts = host.collect(Path.cwd(), cache.folder("."))
@@ -207,6 +209,8 @@ def resolve(
     if settings.profile == "auto":
         if settings.provider == "local":
             name, reason = local_profile(facts or host.collect(Path.cwd(), cache.folder(".")), settings)
+        elif settings.provider == "static":
+            name, reason = static_profile(settings)
         else:
             name, reason = choose_profile(settings.provider, settings.design)
         settings = dataclasses.replace(settings, profile=name)
@@ -244,28 +248,48 @@ def refuse_unfit(choice: Choice, *, auto: bool) -> None:
 
 def local_profile(facts: HostFacts, settings: TestbedSettings) -> tuple[str, str]:
     """Today's engine and runtimes where they can be had, else this machine's own: the profile, and why."""
-    if checks.takes_modules(facts, settings):
+    can = checks.takes_modules(facts, settings)
+    why = facts.modules_refused or facts.lacks_compiler or "today's cannot be built here"
+    return _profile_of(settings, facts.modules if can else "", why, "this machine's own")
+
+
+def static_profile(settings: TestbedSettings) -> tuple[str, str]:
+    """The same for machines of an inventory: the controller fetches or compiles what is put on them."""
+    where, why = ("", "") if settings.engine == "system" else today.found()
+    if where == today.REACHABLE and (lacks := today.lacks_compiler()):
+        where, why = "", lacks
+    return _profile_of(settings, where, why, "the machines' own")
+
+
+def _profile_of(settings: TestbedSettings, where: str, why: str, whose: str) -> tuple[str, str]:
+    """Profile and reason.
+
+    Args:
+        where: An answer of ``today.found``; empty: today's engine and runtimes cannot be had, or are not wanted.
+        why: Why they cannot be had.
+        whose: Engine and runtimes that are taken instead: ``this machine's own``.
+    """
+    if where:
         if settings.engine == "modules":
             return (
                 today.PROFILE,
                 f"Profile: {today.PROFILE} (engine and runtimes of today, compiled here), as asked for.",
             )
-        if facts.modules == today.RELEASED:
+        if where == today.RELEASED:
             return today.RELEASES, f"Profile: {today.RELEASES} (engine and runtimes of today, as released)."
-        once = "" if facts.modules == today.BUILT else "; the first time that takes about 8 minutes on two cores"
+        once = "" if where == today.BUILT else "; the first time that takes about 8 minutes on two cores"
         return today.PROFILE, (
             f"Profile: {today.PROFILE} (engine and runtimes of today, compiled here{once}), because "
             f"{today.RELEASES} cannot be had here: {today.refusal(today.RELEASES) or 'it was not looked for'}."
         )
     if settings.engine == "system":
-        return OFFLINE_PROFILE, "Engine and runtimes: this machine's own, as asked for (system)."
-    why = facts.modules_refused or facts.lacks_compiler or "today's cannot be built here"
+        return OFFLINE_PROFILE, f"Engine and runtimes: {whose}, as asked for (system)."
     if settings.engine == "modules":
         raise HostUnfit(
             f"Today's engine was asked for and cannot be had here: {why}",
             remedy="Set GOPROXY to a module proxy that this machine can reach, or take --engine system.",
         )
-    return OFFLINE_PROFILE, f"Engine and runtimes: this machine's own, because {why}"
+    return OFFLINE_PROFILE, f"Engine and runtimes: {whose}, because {why}"
 
 
 def choose_profile(provider: str, design: str = "crossover") -> tuple[str, str]:

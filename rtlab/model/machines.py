@@ -225,6 +225,8 @@ class Runtime:
         pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
         programs: What it is started by, names or paths: another file there is another runtime.
         ways: How it is handed to a Docker of rtlab's own, from what is found around it.
+        features: Switches of the engine's without which it is known not to start. Where an engine is installed by roles
+            they are set at once; on this very machine it is tried without them first.
         check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
             are made from it. Asked before anything is made.
     """
@@ -245,6 +247,7 @@ class Runtime:
     pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
     check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
     programs: tuple[str, ...] = ()
+    features: Mapping[str, bool] = field(default_factory=dict)
     ways: Callable[[Surroundings], Ways] = field(default=lambda around: "it has no wiring", compare=False)
 
     def meaning_of(self, message: str) -> str:

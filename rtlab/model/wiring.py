@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+# Docker's switch, since 29.5.
+WITHOUT_TIME_NAMESPACES: Mapping[str, bool] = {"time-namespaces": False}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wiring:
@@ -51,7 +54,7 @@ def with_and_without_time_namespaces(way: Wiring, why: str) -> tuple[Wiring, ...
         why: What makes this runtime fail with them, for the note.
     """
     note = f"the engine's private time namespaces are switched off, for every runtime ({why})"
-    return way, replace(way, note="; ".join(filter(None, (way.note, note))), features={"time-namespaces": False})
+    return way, replace(way, note="; ".join(filter(None, (way.note, note))), features=WITHOUT_TIME_NAMESPACES)
 
 
 # The ways to try, best first; or, in a sentence, why there is none.

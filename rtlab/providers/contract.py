@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
@@ -57,6 +57,8 @@ class Provider(Protocol):
         makes_machines: The machines are rtlab's own, made from the box, playbooks and roles that come with it, to the
             measures that the settings ask for; elsewhere they are what they are.
         starts_engines: It can start further engines beside a machine's first one.
+        takes_builds: The profile's builds are put on its machines by the roles, though rtlab did not make these: beside
+            whatever engine there is, and only as the settings ask for it.
         is_simulated: There is no machine: nothing can be installed, looked at or proved.
         also_called: Other names by which the setting ``provider`` asks for it, with the settings that go with each.
         reboots_if_allowed: The machines are others', and are rebooted only with the setting ``allow_reboot``.
@@ -67,6 +69,7 @@ class Provider(Protocol):
     name: str
     summary: str
     makes_machines: bool = False
+    takes_builds: bool = False
     is_simulated: bool = False
     also_called: Mapping[str, Mapping[str, str]] = MappingProxyType({})
     reboots_if_allowed: bool = False
@@ -92,6 +95,10 @@ class Provider(Protocol):
 
         Returns the testbed with machines that answer commands, before any role was applied.
         """
+
+    def variables(self, testbed: Testbed) -> Mapping[str, Any]:
+        """What the playbooks are told of its machines, beside what they are told of every machine."""
+        return {}
 
     def status(self, testbed: Testbed, state: StateFolder) -> tuple[MachineStatus, ...]:
         """What the machines are doing now; at most a few seconds."""

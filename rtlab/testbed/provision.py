@@ -21,6 +21,7 @@ from rtlab.connection import archive
 from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.model import Event, Level, Machine, Notify, Testbed
+from rtlab.providers import sources
 from rtlab.providers.contract import Provider
 from rtlab.state import StateFolder
 from rtlab.testbed.proving import prove
@@ -64,6 +65,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     pins = profile.load(settings.profile)
     for name in plugins.names("runtimes"):
         pins = plugins.runtime(name).pin(pins, settings)
+    pins = _with_switches(pins, settings)
     hypervisors.require(
         settings.runtimes,
         settings.kata,
@@ -89,13 +91,12 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     with state.locked("rtlab up"):
         testbed_id = state.testbed_id() or state.new_testbed_id()
         _refuse_another_testbed(settings, state)
-        brought = programs.obtain(settings.runtimes, pins, notify) if provider.makes_machines else Programs()
+        brought = _obtain(provider, settings, pins, notify)
         testbed = provider.up(settings, pins, testbed_id, state, notify)
         unavailable = {**testbed.details.get("unavailable_runtimes", {}), **brought.lacking}
         testbed = _with_runtimes(testbed, settings, unavailable)
         if brought.of:
-            told = {"taken": f"{brought.titles}: {brought.origin}", "builds": brought.records()}
-            testbed = replace(testbed, details={**testbed.details, **told})
+            testbed = replace(testbed, details={**testbed.details, **_told(brought, pins)})
         chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
         testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
         state.write_testbed(testbed)
@@ -117,6 +118,31 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         return Up(
             testbed=testbed, provisioned=waiting, changed=changed, unavailable=unavailable, failed_proofs=tuple(failed)
         )
+
+
+def _obtain(provider: Provider, settings: TestbedSettings, pins: Profile, notify: Notify) -> Programs:
+    """The builds that the roles are to install; none where the provider brings them itself, or nothing is brought."""
+    if not (provider.makes_machines or (provider.takes_builds and sources.brings(settings))):
+        return Programs()
+    return programs.obtain(settings.runtimes, pins, notify, own=settings.system_runtimes)
+
+
+def _told(brought: Programs, pins: Profile) -> dict[str, Any]:
+    """What a testbed keeps of the builds that the roles install."""
+    told: dict[str, Any] = {"taken": f"{brought.titles}: {brought.origin}", "builds": brought.records()}
+    switches = pins.role_variables.get("docker_daemon_options", {}).get("features")
+    return told | ({"engine_features": dict(switches)} if switches else {})
+
+
+def _with_switches(pins: Profile, settings: TestbedSettings) -> Profile:
+    """The profile with the switches of today's engine without which one of the runtimes is known not to start."""
+    named = (plugins.runtime(name.partition(":")[0]) for name in settings.runtimes)
+    switches = {switch: on for runtime in named for switch, on in runtime.features.items()}
+    if not pins.builds or not switches:
+        return pins
+    options = dict(pins.role_variables.get("docker_daemon_options", {}))
+    options["features"] = {**options.get("features", {}), **switches}
+    return replace(pins, role_variables={**pins.role_variables, "docker_daemon_options": options})
 
 
 def _apply_roles(
@@ -288,6 +314,7 @@ def _variables(
     variables |= {f"{role}_programs": listed for role, listed in files.items()}
     if brought.of:
         variables["docker_programs"] = [file for name in programs.NEEDED for file in brought.files(name)]
+    variables |= plugins.provider(testbed.provider).variables(testbed)
     return variables | {k: v for k, v in given.items() if k != "box_sha256"}
 
 

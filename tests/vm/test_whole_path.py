@@ -4,6 +4,7 @@ One machine is provisioned, its roles are applied once more (the idempotence tes
 machines come from that box; then the five experiments under runC and gVisor with one reboot per block and arm; then the
 report; then teardown, after which nothing may be there that was not there before.
 
+RTLAB_VM_BUILDS=1 also puts today's engine beside a machine's own, as the static provider does by default.
 RTLAB_VM_BLOCKS=2 runs two blocks, each arm on each machine: some ten minutes more, which CI has not got.
 RTLAB_VM_KEEP_CAMPAIGN=FOLDER keeps the campaign (it is where tests/data/emulated-debian-12 came from).
 """
@@ -32,6 +33,14 @@ UP = (
     "up",
     *("--provider", "libvirt", "--accel", "tcg", "--profile", "debian-12", "--runtimes", "runc,gvisor"),
     *("--cpus", "2", "--memory-mb", "2048"),
+)
+BUILDS = bool(os.environ.get("RTLAB_VM_BUILDS"))
+# What a machine has that an engine of rtlab's beside its own must not change.
+LOOK = (
+    "systemctl list-units --all --plain --no-legend '*docker*' '*containerd*' '*rtlab*' | cut -d' ' -f1-4; "
+    "docker info --format '{{.ID}} {{.ServerVersion}} {{json .Runtimes}}'; docker ps -aq; docker images -q; "
+    "ip -brief link | cut -c1-40; iptables-save | grep -v '^#' | cut -d'[' -f1; ls /run/netns /opt /etc/docker; "
+    "cat /etc/docker/daemon.json; mount | cut -d' ' -f1-3; ls -d /run/rtlab-* /sys/fs/cgroup/rtlab-*; true"
 )
 BLOCKS = int(os.environ.get("RTLAB_VM_BLOCKS", "1"))
 # Reduced, and labelled so in the report: emulated figures mean nothing anyway, what counts is that all of it runs.
@@ -238,6 +247,57 @@ def test_the_same_machines_by_an_inventory_are_measured_and_left_alone(
     rtlab("teardown", cwd=tmp_path, timeout_s=120)
     still = rtlab("ssh", testbed["machines"][0]["name"], "--", "true", cwd=campaign.parents[1], timeout_s=120)
     assert still == ""
+
+
+@pytest.mark.skipif(
+    not BUILDS, reason="today's engine beside a machine's own: RTLAB_VM_BUILDS=1, about ten minutes more"
+)
+def test_todays_engine_runs_beside_the_machines_own_and_leaves_it_alone(
+    testbed: dict[str, Any], campaign: Path, tmp_path: Path
+) -> None:
+    """The static provider with builds, on a machine that has a Docker: that is the same before, meanwhile and after."""
+    machine = testbed["machines"][0]
+    line = " ".join(
+        f"{key}={machine[value]}"
+        for key, value in (
+            ("ansible_host", "address"),
+            ("ansible_user", "user"),
+            ("ansible_ssh_private_key_file", "key_file"),
+            ("rtlab_known_hosts", "known_hosts_file"),
+        )
+    )
+    (tmp_path / "inventory").write_text(f"theirs {line}\n")
+
+    def theirs() -> list[str]:
+        words = ("ssh", machine["name"], "--", "sudo", "sh", "-c", LOOK)
+        return rtlab(*words, cwd=campaign.parents[1], timeout_s=300).splitlines()
+
+    found = theirs()
+    assert any("docker0" in text for text in found)
+    words = (
+        "--provider",
+        "static",
+        "--inventory",
+        "inventory",
+        "--engine",
+        "modules",
+        "--runtimes",
+        "runc,gvisor,kata",
+    )
+    up = json.loads(rtlab("up", *words, "--json", cwd=tmp_path, timeout_s=2400))
+    assert set(up["unavailable"]) == {"kata"}
+    assert [m["runtimes"] for m in up["testbed"]["machines"]] == [["runc", "gvisor"]]
+    reduced = ("--experiments", "boot,network", "--set", "boot.starts=2", "--set", "boot.cli_starts=1")
+    reduced += ("--set", "network.requests=20", "--set", "network.big_bytes=1048576", "--set", "network.window_s=5")
+    done = json.loads(rtlab("bench", "--runs", "1", *reduced, "--json", cwd=tmp_path, timeout_s=1800))
+    records = [json.loads(f.read_text()) for f in sorted(Path(done["campaign"]).glob("trials/*/record.json"))]
+    assert [r["outcome"] for r in records] == ["ok"] * 4
+    facts = (Path(done["campaign"]) / "facts" / "theirs").glob("*.json")
+    assert any("2.0.0-beta" in file.read_text() for file in facts)
+    again = json.loads(rtlab("up", *words, "--json", cwd=tmp_path, timeout_s=600))
+    assert again["provisioned"] == []
+    rtlab("teardown", cwd=tmp_path, timeout_s=900)
+    assert theirs() == found
 
 
 def test_teardown_leaves_nothing_and_works_twice(campaign: Path, folder: Path, before: dict[str, Any]) -> None:

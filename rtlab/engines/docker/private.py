@@ -39,6 +39,8 @@ from rtlab.errors import HostUnfit
 from rtlab.model import CommandResult, Resource
 from rtlab.model.machines import MOBY_V2_IS
 
+# Its command line, beside its other programs.
+CLI = "docker"
 CONTAINERD_DISABLED = (
     # The Kubernetes interface (both its names), the folder /opt/containerd, and a socket in /var/run.
     *("io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"),

@@ -19,11 +19,10 @@ from rtlab.engines import private as own
 from rtlab.errors import Unsafe
 from rtlab.files import digest_of
 from rtlab.model import Json, Notify
+from rtlab.providers.sources import AS_ASKED, NO_BUILD
 from rtlab.state import StateFolder
 
 ROOT = Path("/opt/rtlab")
-# Why a runtime is this machine's own.
-AS_ASKED, NO_BUILD = "as asked for", "there is no build of it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,15 @@ from rtlab.engines.docker.private import Engine, Programs
 from rtlab.errors import HostUnfit, UsageError
 from rtlab.host import today
 from rtlab.model import Event, Machine, Notify, Resource, Shell, Testbed
+from rtlab.providers import sources
 from rtlab.providers.contract import MachineStatus, Provider
 from rtlab.providers.local import beside, here, trying
-from rtlab.providers.local.programs import NO_BUILD, ROOT, Brought, bring
+from rtlab.providers.local.programs import ROOT, Brought, bring
 from rtlab.providers.local.programs import existing_ids as programs_ids
 from rtlab.providers.local.programs import folder_of as programs_folder
 from rtlab.providers.local.programs import home as programs_home
 from rtlab.providers.local.trying import Findings, entries
+from rtlab.providers.sources import NO_BUILD
 from rtlab.state import StateFolder, now
 
 
@@ -47,25 +49,11 @@ class LocalProvider(Provider):
     def check(self, settings: TestbedSettings) -> None:
         """Settings that contradict one another; ``up`` says what this host lacks before it makes anything."""
         beside.check(settings.engines, load_profile(settings.profile), settings.engine)
-        if idle := [name for name in settings.system_runtimes if name not in settings.runtimes]:
-            raise UsageError(
-                f"{', '.join(idle)} cannot be this machine's own: the runtimes are {', '.join(settings.runtimes)}.",
-                remedy="Name it in --runtimes, too, or leave it out of --system-runtimes.",
-            )
-        if settings.system_runtimes and settings.engine == "system":
-            raise UsageError(
-                "--system-runtimes does nothing with --engine system, which takes every runtime from this machine.",
-                remedy="Leave one of the two out.",
-            )
+        sources.check(settings, "this machine")
         if settings.system_runtimes and (others := beside.others(settings.engines)):
             raise UsageError(
                 f"A runtime of this machine's own runs under Docker here, not under {' and '.join(others)}.",
                 remedy="Leave out --system-runtimes, or the engine.",
-            )
-        if settings.engine == "modules" and not load_profile(settings.profile).builds:
-            raise UsageError(
-                f"--engine modules needs a profile that brings builds; {settings.profile} brings none.",
-                remedy=f"Say --profile {today.PROFILE}, or leave the profile out.",
             )
 
     def up(
@@ -81,7 +69,7 @@ class LocalProvider(Provider):
         private = Engine(testbed_id)
         data = state.folder("local")
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
-        if profile.builds and settings.engine != "system":
+        if sources.brings(settings):
             further = [build for name in beside.others(settings.engines) for build in plugins.engine(name).builds]
             brought = bring(wanted, profile, testbed_id, state, notify, further, settings.system_runtimes)
         else:

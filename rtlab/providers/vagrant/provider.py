@@ -45,7 +45,7 @@ BOOTING_ELSE_S = 20.0
 
 REMOVE_ATTEMPTS = 4
 
-# Where the role `docker` puts an engine of builds (docker_programs_folder).
+# Where the roles put an engine of builds (rtlab_bin in playbooks/group_vars/all.yml).
 PROGRAMS_FOLDER = "/opt/rtlab/bin"
 
 

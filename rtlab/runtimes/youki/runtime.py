@@ -1,6 +1,7 @@
 """youki: An OCI runtime in Rust."""
 
 from rtlab.model import Runtime
+from rtlab.model.wiring import WITHOUT_TIME_NAMESPACES
 from rtlab.runtimes.youki import wiring
 
 RUNTIME = Runtime(
@@ -14,4 +15,5 @@ RUNTIME = Runtime(
     summary="An OCI runtime in Rust.",
     programs=(wiring.PROGRAM,),
     ways=wiring.ways,
+    features=WITHOUT_TIME_NAMESPACES,
 )
