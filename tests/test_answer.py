@@ -179,6 +179,16 @@ def said(c: Comparison, metric: Metric, values: tuple[float, float] | None, unit
             "a margin of −4.8/+5 %; about 1 more block would tell.",
         ),
         (
+            said(compared(1.05, 0.97, 1.13, Verdict.INCONCLUSIVE, blocks_needed=100), CPU, (2.2, 2.1), "s"),
+            "CPU time: gVisor 2.20 s, runC 2.10 s: costs 1.05 times as much (95 %: 0.97 to 1.13; 4 blocks): unclear at "
+            "a margin of −4.8/+5 %; about 100 more blocks would tell.",
+        ),
+        (
+            said(compared(1.05, 0.97, 1.13, Verdict.INCONCLUSIVE, blocks_needed=514), CPU, (2.2, 2.1), "s"),
+            "CPU time: gVisor 2.20 s, runC 2.10 s: costs 1.05 times as much (95 %: 0.97 to 1.13; 4 blocks): unclear at "
+            "a margin of −4.8/+5 %; it would take more blocks than are practical (over 100).",
+        ),
+        (
             said(compared(0.99, 0.96, 1.02, Verdict.NO_DIFFERENCE), RATE, (1545.0, 1561.0), "MiB/s"),
             "Block write: gVisor 1545 MiB/s, runC 1561 MiB/s: 0.99 times the rate (95 %: 0.96 to 1.02; 4 blocks): no "
             "practical difference, within −4.8/+5 %.",

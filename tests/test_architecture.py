@@ -27,6 +27,7 @@ ROOMS: dict[str, set[str]] = {
     "atomic": {"errors", "files", "ownership"},
     "scratch": WORDS | {"atomic", "ownership"},
     "arrival": WORDS,
+    "collection": set(),
     "content": WORDS,
     "plugins": WORDS,
     "state": WORDS | {"arrival", "atomic", "files", "ownership"},
@@ -43,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},
     "testbed": BASE | {"config", "connection", "artifacts", "engines", "host", "providers"},
     "store": WORDS | {"arrival", "atomic", "files", "ownership", "scratch", "state"},
-    "report": BASE | {"stats", "store"},
+    "report": BASE | {"collection", "stats", "store"},
     "campaign": BASE | {"config", "connection", "experiments", "providers", "testbed", "stats", "store", "report"},
     "publish": BASE | {"ownership", "scratch", "store", "report"},
 }

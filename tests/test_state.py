@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,15 @@ def test_no_testbed_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(TestbedMissing) as caught:
         StateFolder(tmp_path / ".rtlab").testbed()
     assert "rtlab up" in caught.value.remedy
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to give a folder away")
+    (tmp_path / ".rtlab").mkdir()
+    os.chown(tmp_path / ".rtlab", 65534, 65534)
+    with pytest.raises(Unsafe, match="belongs to another user"):
+        StateFolder(tmp_path / ".rtlab").prepare()
 
 
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

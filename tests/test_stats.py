@@ -22,7 +22,7 @@ from rtlab.stats.drift import drift, spearman
 from rtlab.stats.ratio import Fit, Pair, fieller, fit_log_ratios, regress, welch
 from rtlab.stats.series import Series, Value
 from rtlab.stats.student import f_quantile, found_shift
-from rtlab.stats.verdict import blocks_needed, decide, holm
+from rtlab.stats.verdict import blocks_needed, decide, forecast, holm
 from tests.conftest import make_record, make_spec, make_trial
 
 TIME = Metric(name="first_page_s", title="first page", unit="s", better="lower", primary=True)
@@ -722,3 +722,17 @@ def test_without_failures_or_a_worse_direction_there_is_no_bound() -> None:
     undirected = campaign(noisy(1.2), metric=neither, fails=lambda t: t.block == 3 and t.arm == "gvisor")
     for one in (quiet, undirected.comparison("boot", TIME.name, "gvisor")):
         assert one is not None and one.at_bound is None and one.failures == ""
+
+
+@pytest.mark.parametrize(
+    ("further", "where", "expected"),
+    [
+        (None, "", ""),
+        (1, "", "; about 1 more block would tell"),
+        (100, "in each campaign", "; about 100 more blocks in each campaign would tell"),
+        (101, "", "; it would take more blocks than are practical (over 100)"),
+        (514, "in each campaign", "; it would take more blocks in each campaign than are practical (over 100)"),
+    ],
+)
+def test_a_forecast_that_nobody_would_wait_for_gives_no_number(further: int | None, where: str, expected: str) -> None:
+    assert forecast(further, where) == expected

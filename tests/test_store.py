@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rtlab import content, store
+from rtlab import arrival, content, store
 from rtlab.errors import Locked, StoreError
 from rtlab.model import Outcome
+from rtlab.store import reading
 from tests.conftest import make_record, make_spec, make_testbed, make_trial
 
 FILES = {"stdout": b"out\xff", "stderr": b"", "probe.json": b'{"measured": {"a": 1}}'}
@@ -40,6 +41,36 @@ def test_what_is_written_is_read_back_equal(tmp_path: Path) -> None:
     assert raw.stdout == "out\N{REPLACEMENT CHARACTER}"
     # sha256 of the empty string, from FIPS 180-4's test vectors
     assert record.files["stderr"] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+# Numbers that JSON does not know or no float can hold, halves of characters; and ordinary texts that look like them.
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"[NaN]",
+        b"[-Infinity]",
+        b"[1e999]",
+        b"[-0.5E+1000 ]",
+        b'{"a": 12e400}',
+        b"[" + b"9" * 400 + b"]",
+        b'["\\ud800"]',
+        b'{"\\uDFFF": 1}',
+        b"[" * 60 + b"]" * 60,
+        b'["NaN", "Infinity", "1e999]"]',
+        b'["\\u00e9", 1e30, 1.5E-300, 12345678901234567890]',
+    ],
+)
+def test_the_quick_look_at_a_text_finds_what_the_look_at_each_value_does(text: bytes) -> None:
+    def outcome(value: object) -> object:
+        return json.dumps(value, ensure_ascii=False).encode()  # which half a character cannot be
+
+    try:
+        expected = outcome(arrival.writable(arrival.parse(text)))
+    except arrival.Refused:
+        with pytest.raises(arrival.Refused):
+            reading.parsed(text)
+    else:
+        assert outcome(reading.parsed(text)) == expected
 
 
 def test_the_published_testbed_names_no_keys_addresses_or_paths(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rtlab.cli import completion, console, documents, place
+from rtlab.collection import no_collection
 from rtlab.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,14 +51,22 @@ def command(
     the list of all trials), report/tables.{md,csv,json,tex}, report/plots/*.svg, derived/observations.csv and
     derived/estimates.json. These may be deleted: another `rtlab report` makes the same again, byte for byte.
     """
-    from rtlab import report as reports
-    from rtlab import store
-
     chosen = "json" if as_json else output
     if chosen not in FORMATS:
         raise UsageError(f"--format takes {', '.join(FORMATS)}, not {chosen[:40]!r}.")
     if brief and chosen != "terminal":
         raise UsageError("--brief is for the terminal; the other formats are whole.")
+    with no_collection():
+        page = _made(campaign, chosen, brief=brief, pdf=pdf)
+    if open_ and not webbrowser.open(page.resolve().as_uri()):
+        console.say(f"No browser could be started here. Open {page} where there is one.")
+
+
+def _made(campaign: str, chosen: str, *, brief: bool, pdf: bool) -> Path:
+    """Write the report and show it in the chosen format; returns its page."""
+    from rtlab import report as reports
+    from rtlab import store
+
     found = store.find(place.campaigns_folder(), campaign or None)
     built = reports.build(found)
     reports.write(built, found.folder, pdf=pdf)
@@ -72,8 +81,7 @@ def command(
         _terminal(built, brief=brief)
     if chosen != "terminal" or not brief:
         _say_where(page)
-    if open_ and not webbrowser.open(page.resolve().as_uri()):
-        console.say(f"No browser could be started here. Open {page} where there is one.")
+    return page
 
 
 def _terminal(report: Report, *, brief: bool) -> None:

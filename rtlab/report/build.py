@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import plugins, store
+from rtlab.collection import no_collection
 from rtlab.errors import ParseError, StoreError, UsageError
 from rtlab.model import (
     CampaignSpec,
@@ -23,7 +24,6 @@ from rtlab.model import (
     Trial,
 )
 from rtlab.report import ages, answer, between, causes, meters, paper, tables
-from rtlab.report.collection import no_collection
 from rtlab.report.containers import Containers
 from rtlab.report.model import MEANING, Attempt, Report
 from rtlab.stats import analyse

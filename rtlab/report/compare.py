@@ -16,7 +16,7 @@ from rtlab.report import Report
 from rtlab.stats import Change, compare_campaigns
 from rtlab.stats.analysis import shared
 from rtlab.stats.sentences import ratio
-from rtlab.stats.verdict import words
+from rtlab.stats.verdict import forecast, words
 from rtlab.store import facts
 from rtlab.text import clean, counted
 from rtlab.units import band
@@ -162,8 +162,7 @@ class ComparedCampaigns:
             return words(metric, above=change.change.point > 1)
         if change.verdict is not Verdict.INCONCLUSIVE:
             return str(change.verdict.value)
-        more = f"; about {change.blocks_needed} more blocks each would tell" if change.blocks_needed else ""
-        return f"unclear{more}"
+        return f"unclear{forecast(change.blocks_needed, 'each')}"
 
     def as_json(self) -> dict[str, Json]:
         """For machines."""

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import atomic
+from rtlab.collection import no_collection
 from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
 from rtlab.report import latex, markdown_document, page, tables
-from rtlab.report.collection import no_collection
 from rtlab.report.figures import figures, other_rows, published_rows
 from rtlab.report.model import Report
 from rtlab.text import clean
@@ -44,11 +44,12 @@ def write(report: Report, folder: Path, *, pdf: bool = False) -> tuple[Path, ...
 
 def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
     drawn = figures(report)
+    estimated = estimates(report)
     files: dict[str, str | bytes] = {
-        "derived/estimates.json": _json(estimates(report)),
+        "derived/estimates.json": _json(estimated),
         "report/tables.md": markdown_document.document(report),
         "report/tables.csv": as_csv(report),
-        "report/tables.json": _json(as_json(report)),
+        "report/tables.json": _json({**_before_estimates(report), **estimated}),
         "report/tables.tex": latex.document(report),
         **{f"report/plots/{figure.name}.svg": _alone(figure.svg) for figure in drawn},
         **{f"report/plots/{figure.name}.pdf": figure.svg.pdf() for figure in drawn if pdf},
@@ -136,7 +137,7 @@ def _csv_field(text: str) -> str:
     return out.getvalue()[1:]
 
 
-def estimates(report: Report) -> Json:
+def estimates(report: Report) -> dict[str, Json]:
     """Where it ran and what that means; then summaries, comparisons and warnings, with full numbers.
 
     Primary comparisons and exploratory ones stand apart: a verdict on one of many metrics may be chance.
@@ -173,6 +174,10 @@ def _plain(value: Any) -> Json:
 
 def as_json(report: Report) -> Json:
     """The report for programs: the answer first, then estimates and tables."""
+    return {**_before_estimates(report), **estimates(report)}
+
+
+def _before_estimates(report: Report) -> dict[str, Json]:
     return {
         "campaign": clean(report.name),
         "where": report.where,
@@ -184,5 +189,4 @@ def as_json(report: Report) -> Json:
             outcome: sum(1 for a in report.attempts if a.outcome == outcome)
             for outcome in sorted({a.outcome for a in report.attempts})
         },
-        **estimates(report),
     }

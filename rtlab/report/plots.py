@@ -426,6 +426,6 @@ def _named(text: str, prefix: str, words: Words) -> str:
 
 def _own_ids(text: str, prefix: str) -> str:
     """Ids with a prefix, so that several plots stand in one page."""
-    text = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', text)
-    text = re.sub(r'xlink:href="#([^"]+)"', rf'xlink:href="#{prefix}-\1"', text)
-    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", text)
+    for mention in (' id="', 'xlink:href="#', "url(#"):
+        text = text.replace(mention, f"{mention}{prefix}-")
+    return text

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from rtlab.model import Estimate, Metric, Verdict
 from rtlab.stats.ratio import Fit, estimate, welch
-from rtlab.stats.verdict import blocks_needed, decide, holm, p_value, still_among, words
+from rtlab.stats.verdict import blocks_needed, decide, forecast, holm, p_value, still_among, words
 from rtlab.units import band, ratio_text
 
 
@@ -135,7 +135,6 @@ def _meaning(both: Both, fit: Fit, verdict: Verdict, margin: float, further: int
         did_not = "did not change" if both.metric.primary else "seems not to have changed"
         return f": it {did_not} by more than {band(margin)}"
     if verdict is Verdict.INCONCLUSIVE:
-        more = f"; about {further} more block{'s' * (further != 1)} in each campaign would tell" if further else ""
-        return f": unclear at a margin of {band(margin)}{more}"
+        return f": unclear at a margin of {band(margin)}{forecast(further, 'in each campaign')}"
     became = "became" if both.metric.primary else "seems to have become"
     return f": it {became} {words(both.metric, above=fit.log_ratio > 0)}"

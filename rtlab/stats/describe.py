@@ -166,7 +166,7 @@ def extreme(values: np.ndarray, level: float, groups: np.ndarray | None = None) 
         t = quantile(1 - level / (2 * len(left)), df - 1)
         critical = math.sqrt(df) * t / math.sqrt(df - 1 + t * t)
         taken.append(int(left[far]))
-        left = np.delete(left, far)
+        left = np.concatenate((left[:far], left[far + 1 :]))  # np.delete takes five times as long
         if deviates[far] > critical:
             count = len(taken)
     return sorted(taken[:count])

@@ -45,7 +45,7 @@ def at_bound(
 ) -> Bounded | None:
     """Failed trials at their arm's worst value; None where nothing failed that has a counterpart, where no direction is
     worse, or where an arm has no value at all."""
-    if metric.better is None or not arm.values or not baseline.values:
+    if metric.better is None or not arm.values or not baseline.values or not (arm.failed or baseline.failed):
         return None
     worst = max if metric.better == "lower" else min
     attempts = last_attempts(records)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rtlab.model import Comparison, Estimate, Metric, Summary, Verdict
 from rtlab.stats.noise import Noise
-from rtlab.stats.verdict import ALPHA
+from rtlab.stats.verdict import ALPHA, forecast
 from rtlab.units import SCALES, alike, band, from_base, percent, ratio_text, readable_unit
 
 
@@ -130,9 +130,7 @@ def _meaning(c: Comparison, metric: Metric, margin: float, floor: float | None) 
         return ": no verdict, because an interval takes more blocks"
     if metric.better is None and not 1 / (1 + margin) <= c.ratio.point <= 1 + margin:
         return ", of which neither direction is better"
-    more = ""
-    if c.blocks_needed:
-        more = f"; about {c.blocks_needed} more block{'s' * (c.blocks_needed != 1)} would tell"
+    more = forecast(c.blocks_needed)
     if _at_floor(c, margin, floor):
         assert floor is not None
         noise = percent(math.expm1(min(floor, 20)))

@@ -74,6 +74,8 @@ def words(metric: Metric, *, above: bool) -> str:
     return "higher" if above else "lower"
 
 
+# A forecast beyond this says no more than that nobody would wait for it.
+MOST_PRACTICAL = 100
 # From fewer blocks the scatter is too uncertain for a forecast.
 FEWEST_FOR_FORECAST = 5
 
@@ -100,3 +102,17 @@ def blocks_needed(fit: Fit, margin: float, floor: float | None = None, *, among:
         if half < distance:
             return n - fit.n
     return None
+
+
+def forecast(further: int | None, where: str = "") -> str:
+    """``; about 7 more blocks would tell``, as the end of a sentence; empty where there is no forecast.
+
+    Args:
+        where: Which blocks these are, such as ``in each campaign``.
+    """
+    if not further:
+        return ""
+    of = f" {where}" if where else ""
+    if further > MOST_PRACTICAL:
+        return f"; it would take more blocks{of} than are practical (over {MOST_PRACTICAL})"
+    return f"; about {further} more block{'s' * (further != 1)}{of} would tell"

@@ -43,7 +43,8 @@ def parsed(text: bytes) -> Any:
         ValueError: it is none, or beyond the limits.
     """
     try:
-        if _shallow(text) and not _ODD.search(text):  # looking at each value costs four times what reading it does
+        # Looking at each value costs four times what reading it does.
+        if _shallow(text) and not _odd(text):
             return json.loads(text)
         return arrival.writable(arrival.parse(text))
     except RecursionError:
@@ -51,7 +52,19 @@ def parsed(text: bytes) -> Any:
 
 
 # What makes a second look necessary: numbers that JSON does not know or no float can hold, halves of characters.
-_ODD = re.compile(rb"NaN|Infinity|\d[eE]\+?\d{3,}\s*[,}\]]|\d{40}|\\u[dD][89a-fA-F]")
+# Apart, each with a beginning that re looks for by itself: as one pattern they take ten times as long.
+_ODD = tuple(
+    map(
+        re.compile,
+        (rb"NaN", rb"Infinity", rb"[0-9](?:[eE]\+?[0-9]{3,}\s*[,}\]]|[0-9]{39})", rb"\\u[dD][89a-fA-F]"),
+    )
+)
+
+
+def _odd(text: bytes) -> bool:
+    return any(odd.search(text) for odd in _ODD)
+
+
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -91,7 +104,7 @@ def load_json(path: Path) -> Any:
 
 def validated(adapter: TypeAdapter[T], value: Any, path: Path | str) -> T:
     try:
-        if isinstance(value, bytes) and not _ODD.search(value):
+        if isinstance(value, bytes) and not _odd(value):
             return adapter.validate_json(value)
         return adapter.validate_python(parsed(value) if isinstance(value, bytes) else value)
     except ValidationError as error:
