@@ -95,7 +95,8 @@ def again(made: Path, work: Path) -> Path:
     """The working folder as it was made, and the file beside it; the one campaign's folder."""
     shutil.rmtree(work, ignore_errors=True)
     (work.parent / "outside").write_text(SECRET)
-    (work.parent / "elsewhere").mkdir(exist_ok=True)
+    shutil.rmtree(work.parent / "elsewhere", ignore_errors=True)  # one example's hit is not the next one's
+    (work.parent / "elsewhere").mkdir()
     shutil.copytree(made, work)
     (folder,) = (work / "campaigns").iterdir()
     return folder
@@ -229,6 +230,25 @@ def assert_untouched(work: Path) -> None:
     """Nothing beside the working folder, to which links lead, was read into it, written or added to."""
     assert (work.parent / "outside").read_text() == SECRET
     assert not list((work.parent / "elsewhere").iterdir())
+
+
+def test_nothing_is_written_through_a_link_in_place_of_any_folder(made: Path, work: Path) -> None:
+    """Of those that there are after `up` and `bench`, but the trials' own: a stranger's campaign, resumed as root."""
+    folders = [p.relative_to(made) for p in made.rglob("*") if p.is_dir() and p.parent.name != "trials"]
+    assert {".rtlab", "simulated", "node1", "trials", "facts"} <= {p.name for p in folders} and len(folders) >= 9
+    elsewhere, refused = work.parent / "elsewhere", set()
+    for place in (p for p in folders if str(p) != "campaigns"):  # there a link of one's own is followed
+        campaign = again(made, work)
+        os.chdir(work)
+        (campaign / "finished.json").unlink(missing_ok=True)
+        shutil.rmtree(max((campaign / "trials").iterdir()))
+        emptied(place).symlink_to(elsewhere)
+        said = [run("up", "--provider", "simulated"), run("bench", "--resume", campaign.name)]
+        assert not list(elsewhere.iterdir()), place
+        refused |= {place.name for _, _, err in said if "is a link: nothing was written" in err}
+        for one in said:
+            assert_harmless(*one)
+    assert {"simulated", "node1", "trials"} <= refused
 
 
 def stored(work: Path) -> dict[str, str]:
