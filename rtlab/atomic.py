@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import files, ownership
-from rtlab.errors import StoreError
+from rtlab.errors import StoreError, Unsafe
 
 
 def write_bytes(path: Path, content: bytes | Iterable[bytes], mode: int = 0o644) -> None:
@@ -145,6 +145,27 @@ def make_folder(path: Path, mode: int = 0o755) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return path
+
+
+def make_folder_inside(root: Path, name: str, mode: int = 0o755) -> Path:
+    """Create a folder below ``root``, which is ours, with those between them.
+
+    Raises:
+        Unsafe: one of them is a link: what is written into it would land elsewhere.
+        StoreError: as ``make_folder``.
+    """
+    made = root
+    for part in Path(name).parts:
+        made /= part
+        refuse_link(made)
+        make_folder(made, mode)
+    return made
+
+
+def refuse_link(folder: Path) -> None:
+    """Unsafe where a link stands in the place of a folder of ours, which may be a stranger's."""
+    if folder.is_symlink():
+        raise Unsafe(f"{folder} is a link: nothing was written.", remedy=f"Remove it: rm {folder}")
 
 
 def sync_folder(path: Path) -> None:

@@ -96,9 +96,9 @@ class StateFolder:
             )
 
     def folder(self, name: str) -> Path:
-        """A private sub-folder (0700), made if missing."""
+        """A private sub-folder (0700), made if missing; Unsafe where a link stands in its place."""
         self.prepare()
-        return atomic.make_folder(self.path / name, 0o700)
+        return atomic.make_folder_inside(self.path, name, 0o700)
 
     # ------------------------------------------------------------- testbed
 

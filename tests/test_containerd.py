@@ -370,11 +370,14 @@ def test_the_output_is_followed_to_the_marker_and_no_further_than_the_end(cri: A
         b"T stdout F one\nT stderr F two\nT stdout P thr\nT stdout F ee\nT stdout F rtlab-done 7\n"
         b"T stderr P three\nT stderr F rtlab-done\nT stdo"
     )
-    status = {"status": {"id": "c1", "state": client.EXITED, "exit_code": 9, "log_path": str(log)}}
-    _, engine = cri({"ListContainers": {"containers": [{"id": "c1"}]}, "ContainerStatus": status})
+    status: dict[str, Any] = {"id": "c1", "state": client.EXITED, "exit_code": 9, "log_path": str(log)}
+    _, engine = cri({"ListContainers": {"containers": [{"id": "c1"}]}, "ContainerStatus": {"status": status}})
     assert engine.follow("p1", "rtlab-done") == ("one\nthree\n", "7")
     assert engine.follow("p1", "rtlab-done", STDERR) == ("two\nthree", "")
     with pytest.raises(TrialFailed, match="ended with status 9 before rtlab-more: two"):
+        engine.follow("p1", "rtlab-more")
+    status["reason"] = "OOMKilled"
+    with pytest.raises(TrialFailed, match=r"ended with status 9 \(the kernel killed it for want of memory\) before"):
         engine.follow("p1", "rtlab-more")
 
 

@@ -1,4 +1,7 @@
-"""Hundreds of secrets in every place of a campaign, and the report of it: none is in what `rtlab pack` writes."""
+"""Hundreds of secrets in every place of a campaign, and the report of it: none is in what `rtlab pack` writes.
+
+Thoroughly: RTLAB_FUZZ=20 pytest tests/test_planted_secrets.py (other names and numbers of every class, 20 times).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import hashlib
 import html
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -27,6 +31,7 @@ from rtlab.publish.redaction import Redaction
 from rtlab.store import Campaign
 from tests.planted import Planted, planted
 
+THOROUGH = int(os.environ.get("RTLAB_FUZZ", "1"))
 PLANTED = planted()
 FRAMES = ("{}", "rtlab: {}", "at 12:00 {} now", "({})", '"{}"', "{}\nnext", "a={}", "{},", "\x1b[1m{}\x1b[0m", "{}\r")
 
@@ -37,7 +42,7 @@ def test_there_are_enough_of_every_class() -> None:
                for p in PLANTED for piece in p.pieces)  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(1, 3 * THOROUGH + 1))
 def test_each_is_found_in_every_surrounding(seed: int) -> None:
     left = []
     for one in planted(seed):
@@ -157,11 +162,12 @@ def readings(content: bytes) -> str:
     return "\n".join(forms).casefold()
 
 
-def test_none_of_them_is_in_the_archive(measured: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("secrets", [PLANTED, *map(planted, range(1, THOROUGH))], ids=lambda _: "seed")
+def test_none_of_them_is_in_the_archive(measured: Path, tmp_path: Path, secrets: list[Planted]) -> None:
     folder = tmp_path / "campaigns" / measured.name
     shutil.copytree(measured, folder)
-    plant(folder, PLANTED)
-    wanted = {piece.casefold(): p.kind for p in PLANTED for piece in p.pieces}
+    plant(folder, secrets)
+    wanted = {piece.casefold(): p.kind for p in secrets for piece in p.pieces}
     wanted |= {"geheim-firma": "machine", "janes-laptop": "machine"}
     stored = "\n".join(readings(f.read_bytes()) for f in folder.rglob("*") if f.is_file())
     assert [kind for piece, kind in wanted.items() if piece not in stored] == [], "each of them was planted"

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -950,12 +951,18 @@ def test_no_call_is_made_after_the_deadline(tmp_path: Path) -> None:
         client.Client(str(tmp_path / "none"), time.monotonic() - 1).call("GET", "/info")
 
 
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (b'{"ExitCode": 137, "OOMKilled": false}', "with status 137 before rtlab-done"),
+        (b'{"ExitCode": 137, "OOMKilled": true}', "with status 137 (the kernel killed it for want of memory) before"),
+    ],
+)
 @pytest.mark.parametrize("cut", [0, 3, 8, 20])
-def test_output_without_the_marker_fails(engine: Any, cut: int) -> None:
+def test_output_without_the_marker_fails(engine: Any, cut: int, state: bytes, said: str) -> None:
     log = (frame(1, b"1,2,3\n") + frame(1, b"4,5,6\n"))[:cut]
-    answers = {f"GET /containers/{CID}/logs": log, f"GET /containers/{CID}/json": b'{"State": {"ExitCode": 137}}'}
-    _, path = engine(answers)
-    with pytest.raises(base.TrialFailed, match="137"):
+    _, path = engine({f"GET /containers/{CID}/logs": log, f"GET /containers/{CID}/json": b'{"State": %s}' % state})
+    with pytest.raises(base.TrialFailed, match=re.escape(said)):
         client.Client(path, time.monotonic() + 5).follow(CID, "rtlab-done")
 
 

@@ -47,6 +47,17 @@ def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         StateFolder(tmp_path / ".rtlab").prepare()
 
 
+@pytest.mark.parametrize("link", ["vagrant", "vagrant/home"])
+def test_a_link_in_place_of_a_folder_in_it_is_refused(tmp_path: Path, link: str) -> None:
+    state = StateFolder(tmp_path / ".rtlab")
+    (tmp_path / "elsewhere").mkdir()
+    (state.folder("x").parent / link).parent.mkdir(exist_ok=True)
+    (tmp_path / ".rtlab" / link).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(Unsafe, match="is a link"):
+        state.folder("vagrant/home")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 def test_outstanding_is_what_may_exist_newest_first(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / ".rtlab")
     state.note("intend", "network", "n1", "t1")

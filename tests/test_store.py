@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rtlab import arrival, content, store
-from rtlab.errors import Locked, StoreError
+from rtlab.errors import Locked, StoreError, Unsafe
 from rtlab.model import Outcome
 from rtlab.store import reading
 from tests.conftest import make_record, make_spec, make_testbed, make_trial
@@ -146,6 +146,22 @@ def test_a_link_in_place_of_a_raw_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="Cannot read"):
         list(campaign.raw_outputs())
+
+
+@pytest.mark.parametrize("link", ["trials", "calibration", "facts", "facts/node1"])
+def test_nothing_is_written_through_a_link_in_place_of_a_folder(tmp_path: Path, link: str) -> None:
+    campaign = new_campaign(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    if (campaign.folder / link).is_dir():
+        (campaign.folder / link).rmdir()
+    (campaign.folder / link).symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(Unsafe, match="is a link"):
+        if link.startswith("facts"):
+            campaign.write_facts("node1", {})
+        else:
+            campaign.write_trial(make_record(), FILES, link)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_fifo_in_place_of_a_record_does_not_hang(tmp_path: Path) -> None:

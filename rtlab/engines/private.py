@@ -268,11 +268,14 @@ class Private:
         """
         for program in DAEMONS:
             self.end([p for p in self.processes() if p.program == program], signal.SIGTERM)
+        killed: set[Process] = set()
+        # In rounds: containerd starts others to clean up. Whom SIGKILL did not end (state D), no second one ends.
         for _ in range(3):
-            running = self.processes()
+            running = [p for p in self.processes() if p not in killed]
             if not running:
                 break
             self.kill(running)
+            killed.update(running)
         for mount in self.mounts():
             unmount(mount)
         for folder in self.cgroups():

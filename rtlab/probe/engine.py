@@ -19,6 +19,13 @@ def ending(marker: str) -> str:
     return 'echo "%s $?"; echo %s >&2' % (marker, marker)
 
 
+def early_end(status: Any, for_memory: bool, marker: str, said: str) -> str:
+    """Why a trial failed whose container ended before its marker; ``for_memory``: so the engine knows of its control
+    group."""
+    why = " (the kernel killed it for want of memory)" if for_memory else ""
+    return "the container ended with status %s%s before %s: %s" % (status, why, marker, said)
+
+
 class Limits(NamedTuple):
     """What a container may use; None: as much as there is."""
 

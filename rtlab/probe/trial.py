@@ -121,7 +121,7 @@ class Trial(object):
             time.sleep(0.5)
         # One patience for all of them: twenty containers that leak must not outlast rtlab's wait for the answer.
         until = time.monotonic() + PATIENCE_S
-        for cid in self.removed:
+        for cid in dict.fromkeys(self.removed):  # one that could not be removed was tried again
             problems += leaks_of(cid, until - time.monotonic(), self.networks.get(cid, ""))
         return problems
 

@@ -15,7 +15,6 @@ from typing import Any
 
 from rtlab import atomic
 from rtlab.collection import no_collection
-from rtlab.errors import Unsafe
 from rtlab.model import Json, Trial
 from rtlab.report import latex, markdown_document, page, tables
 from rtlab.report.figures import figures, other_rows, published_rows
@@ -56,10 +55,7 @@ def _write(report: Report, folder: Path, pdf: bool) -> tuple[Path, ...]:
         "report/index.html": page.render(report, drawn, published_rows(report), other_rows(report)),
     }
     for name in ("derived", "report", "report/plots"):
-        # A stranger's folder must not lead our files elsewhere.
-        if (folder / name).is_symlink():
-            raise Unsafe(f"{folder / name} is a link: nothing was written.", remedy=f"Remove it: rm {folder / name}")
-        atomic.make_folder(folder / name)
+        atomic.make_folder_inside(folder, name)
     atomic.write_bytes(folder / OBSERVATIONS, _observations_csv(report))
     for name, content in files.items():
         atomic.write_bytes(folder / name, content if isinstance(content, bytes) else content.encode())

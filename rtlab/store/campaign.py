@@ -168,7 +168,7 @@ class Campaign:
 
     def write_facts(self, machine: str, facts: Mapping[str, Json]) -> None:
         """Keep what is known of a machine now; earlier facts stay."""
-        folder = atomic.make_folder(self.folder / "facts" / machine)
+        folder = atomic.make_folder_inside(self.folder, f"facts/{machine}")
         name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         while (folder / f"{name}.json").exists():
             name += "x"
@@ -201,12 +201,14 @@ class Campaign:
 
         Raises:
             StoreError: the disk is full or read-only; nothing half-written stays.
+            Unsafe: a link stands in the place of the folder.
         """
         record, files = _readable(record, files)
         record = replace(record, files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()})
         parent = self.folder / place
         if place != "trials":
-            atomic.make_folder(parent)
+            atomic.make_folder_inside(self.folder, place)
+        atomic.refuse_link(parent)
         final = parent / folder_name(record)
         temporary = parent / f".{final.name}.{secrets.token_hex(4)}.tmp"
         try:

@@ -40,7 +40,8 @@ LOOK = (
     "systemctl list-units --type service --all --plain --no-legend 'docker*' 'containerd*' 'rtlab-*' | cut -d' ' -f1; "
     "docker info --format '{{.ID}} {{.ServerVersion}} {{json .Runtimes}}'; docker ps -aq; docker images -q; "
     "ip -brief link | cut -c1-40; iptables-save | grep -v '^#' | cut -d'[' -f1; ls /run/netns /opt /etc/docker 2>/dev/null; "
-    "cat /etc/docker/daemon.json; mount | cut -d' ' -f1-3; ls -d /run/rtlab-* /sys/fs/cgroup/rtlab-* 2>/dev/null; true"
+    "cat /etc/docker/daemon.json; mount | cut -d' ' -f1-3 | sort; "
+    "ls -d /run/rtlab-* /sys/fs/cgroup/rtlab-* 2>/dev/null; true"
 )
 BLOCKS = int(os.environ.get("RTLAB_VM_BLOCKS", "1"))
 # Reduced, and labelled so in the report: emulated figures mean nothing anyway, what counts is that all of it runs.

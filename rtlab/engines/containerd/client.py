@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rtlab.engines.containerd.messages import METHODS, decode, encode
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, shim_of, without_registry
+from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, early_end, shim_of, without_registry
 from rtlab.probe.programs import environment_of, which
 
 # Names as the kernel cuts them, 15 characters.
@@ -203,8 +203,8 @@ class Client(Engine):
                 ended = self.status(cid)["state"] == EXITED
             time.sleep(POLL_S)
         said = texts[STDERR].strip()[-300:]
-        status = self.status(cid)["exit_code"]
-        raise TrialFailed("the container ended with status %s before %s: %s" % (status, marker, said))
+        status = self.status(cid)
+        raise TrialFailed(early_end(status["exit_code"], status.get("reason") == "OOMKilled", marker, said))
 
     def status(self, cid: str) -> Document:
         found: Document = self.call("ContainerStatus", {"container_id": self.inner(cid)})["status"]

@@ -10,7 +10,7 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from rtlab.probe.base import OUTPUT_CAP, Document, TrialFailed, TrialTimedOut
-from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, shim_of, without_registry
+from rtlab.probe.engine import STDERR, STDOUT, Engine, Executed, Limits, early_end, shim_of, without_registry
 from rtlab.probe.kernel import processes, read
 from rtlab.probe.programs import environment_of, which
 
@@ -179,7 +179,7 @@ class Client(Engine):
             connection.close()
         state = self.inspect(cid)["State"]
         said = bytes(texts[STDERR]).decode("utf-8", "replace").strip()[-300:]
-        raise TrialFailed("the container ended with status %s before %s: %s" % (state.get("ExitCode"), marker, said))
+        raise TrialFailed(early_end(state.get("ExitCode"), bool(state.get("OOMKilled")), marker, said))
 
     def stdin(self, cid: str) -> socket.socket:
         """The engine's hijacked connection."""

@@ -225,11 +225,14 @@ class Engine(Private):
 
         Orderly first (containers, dockerd, containerd), then by force whatever is left.
         """
+        self._remove_containers(docker_cli)
+        super().stop()
+
+    def _remove_containers(self, docker_cli: str) -> None:
         if docker_cli and ping(self.socket):
             listed = self.docker(docker_cli, "ps", "--all", "--quiet", timeout_s=20)
             if listed.ok and listed.text().split():
                 self.docker(docker_cli, "rm", "--force", "--volumes", *listed.text().split(), timeout_s=60)
-        super().stop()
 
     def settle(self, docker_cli: str) -> None:
         """Remove all containers, wait for their shims to go, and end what hangs.
@@ -252,7 +255,7 @@ class Engine(Private):
 
     def remove(self, docker_cli: str = "") -> tuple[Resource, ...]:
         """Stop and remove everything; returns what is left, with the reason."""
-        self.stop(docker_cli)
+        self._remove_containers(docker_cli)
         return super().remove()
 
 

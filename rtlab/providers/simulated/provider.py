@@ -74,7 +74,7 @@ class SimulatedShell:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._home = Path(machine.home)
+        self._home = home_of(machine)
         try:
             text = (self._home.parent / SCENARIO).read_text(encoding="utf-8")
         except OSError as error:
@@ -105,6 +105,14 @@ class SimulatedShell:
         return (self._home / Path(path).name).read_bytes()
 
     def close(self) -> None: ...
+
+
+def home_of(machine: Machine) -> Path:
+    """The machine's folder; Unsafe when a link stands in its place, or in that of the folder above."""
+    home = Path(machine.home)
+    for folder in (home.parent, home):
+        atomic.refuse_link(folder)
+    return home
 
 
 def boots(home: Path) -> int:
@@ -146,7 +154,7 @@ class SimulatedProvider(Provider):
         # The scenario says how many, unless the user does.
         wanted = scenario.machines if settings.machines is None else settings.machines
         for number in range(1, wanted + 1):
-            home = atomic.make_folder(folder / f"node{number}", 0o700)
+            home = state.folder(f"{self.name}/node{number}")
             machines.append(
                 Machine(
                     name=f"node{number}",
@@ -184,7 +192,7 @@ class SimulatedProvider(Provider):
 
     def reboot(self, testbed: Testbed, machine: Machine, state: StateFolder, timeout_s: float) -> Machine:
         """Another boot id at once. A slow reboot takes no time either; it fails when it would outlast the limit."""
-        home = Path(machine.home)
+        home = home_of(machine)
         count = boots(home) + 1
         text, where = str(testbed.details["scenario"]), str(testbed.details["scenario_name"])
         scenario = read_scenario(text, where)
