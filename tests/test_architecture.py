@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "artifacts": BASE | {"config", "connection"},
     "engines": BASE | {"config", "connection"},
     "experiments": WORDS | {"config"},
-    "runtimes": WORDS | {"content", "artifacts"},
+    "runtimes": WORDS | {"config", "content", "artifacts"},
     # CPUID is read here as it is on the machines.
     "host": BASE | {"config", "connection", "artifacts", "engines", "probe"},
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},
@@ -84,7 +84,7 @@ HOMES = {
     },
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
-    "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
+    "yaml": {"rtlab.runtimes.kata"},
 }
 
 
