@@ -91,9 +91,7 @@ HOMES = {
 # Files above MOST_LINES and functions above MOST_LINES_OF_A_FUNCTION, until they are split, with the lines they may
 # have till then. The table only ever gets shorter.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
-LONG = {
-    "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
-}
+LONG: dict[str, int] = {}
 
 
 def modules() -> dict[str, ast.Module]:
