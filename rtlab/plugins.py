@@ -107,6 +107,11 @@ def runtime(name: str) -> Runtime:
     )
 
 
+def doctor(name: str) -> Any:
+    """The module ``doctor`` in the runtime's folder (see ``rtlab.host.checks.runtimes``)."""
+    return importlib.import_module(f"rtlab.runtimes.{runtime(name).name}.doctor")
+
+
 def engine(name: str) -> Any:
     """The engine of that name (see ``rtlab.engines.contract.Engine``)."""
     return _load("engines", name)

@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
     "artifacts": BASE | {"config", "connection"},
     "engines": BASE | {"config", "connection"},
     "experiments": WORDS | {"config"},
-    "runtimes": WORDS | {"config", "content", "artifacts"},
+    "runtimes": WORDS | {"config", "content", "artifacts", "host"},
     # CPUID is read here as it is on the machines.
     "host": BASE | {"config", "connection", "artifacts", "engines", "probe"},
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},

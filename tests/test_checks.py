@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rtlab import plugins
 from rtlab.config import TestbedSettings
 from rtlab.host import checks
 from rtlab.host.checks import Check
@@ -100,6 +101,11 @@ def test_a_well_equipped_host_lacks_only_virtualbox_and_kata() -> None:
 
     # Nobody asked a module proxy for these facts.
     assert wrong == {"virtualbox", "runtime-kata", "modules", "runtime-youki"}
+
+
+def test_every_runtime_brings_its_check() -> None:
+    found = {c.id for c in checks.examine(METAL)}
+    assert {f"runtime-{name}" for name in plugins.names("runtimes")} <= found
 
 
 def test_ids_are_unique_and_every_failure_has_a_remedy() -> None:

@@ -53,8 +53,8 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     ),
     # Debts: the room is not yet told by the plug-ins.
     "rtlab.host": (
-        RUNTIMES | {"docker", "containerd", "local", "memory", "simulated", "static", "vagrant"},
-        "a debt: what a host offers is looked at, and a provider chosen, below the room of the providers",
+        {"runc", "youki", "docker", "containerd", "local", "memory", "simulated", "static", "vagrant"},
+        "pins of builds; a debt: what providers need is looked at, and one is chosen, below the room of the providers",
     ),
     "rtlab.providers.local": ({"docker", "runc", "containerd"}, "the private engine, and what is built into it"),
     "rtlab.publish.redaction": ({"local", "simulated"}, "transports"),

@@ -81,6 +81,7 @@ class Runtime:
         proof: Which check of the probe proves it: ``runc``, ``crun``, ``youki``, ``gvisor``, ``kata``.
         own_kernel: Whether a container under it has a kernel of its own.
         needs_kvm: Whether the machine must have a working /dev/kvm.
+        unpacked: Whether `up` brings it to any machine as a release's archive, so that it need not be installed.
         variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
         known_errors: What it says when it cannot run -> what that means and what to do.
         summary: One sentence for ``--help`` and docs.
@@ -100,6 +101,7 @@ class Runtime:
     proof: str
     own_kernel: bool
     needs_kvm: bool = False
+    unpacked: bool = False
     variants: bool = False
     known_errors: Mapping[str, str] = field(default_factory=dict)
     summary: str = ""

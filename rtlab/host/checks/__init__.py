@@ -7,7 +7,7 @@ A family of checks is a file.
 from __future__ import annotations
 
 from rtlab.config import TestbedSettings
-from rtlab.host.checks import figures, local, machines, programs, room, system, virtualbox, virtualization
+from rtlab.host.checks import figures, local, machines, programs, room, runtimes, system, virtualbox, virtualization
 from rtlab.host.checks.contract import Check, Group, Look, Status, proven, takes_modules, version
 from rtlab.host.checks.system import FIXABLE
 from rtlab.host.facts import HostFacts
@@ -23,7 +23,7 @@ def examine(facts: HostFacts, settings: TestbedSettings | None = None) -> tuple[
     """
     look = Look(facts, settings or TestbedSettings())
     families = (
-        *(system.system, virtualization.virtualization, local.local, programs.programs),
+        *(system.system, virtualization.virtualization, local.local, runtimes.runtimes, programs.programs),
         *(machines.libvirt, machines.vagrant, virtualbox.virtualbox, room.room, figures.figures),
     )
     return tuple(check for family in families for check in family(look))

@@ -24,6 +24,7 @@ RUNTIME = Runtime(
     proof="kata",
     own_kernel=True,
     needs_kvm=True,
+    unpacked=True,
     variants=True,
     summary="A light virtual machine around each container.",
     settings=KataSettings,
