@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     "rtlab.providers.contract": ({"vagrant"}, "the logger of python-vagrant"),
     "rtlab.providers.simulated.documents": ({"cpu", "docker"}, "keys of a machine's facts"),
     "rtlab.providers.static.inventory": ({"local"}, "Ansible's connection of that name"),
-    "rtlab.providers.vagrant": ({"network"}, "a kind of resource"),
+    "rtlab.providers.vagrant": ({"network", "memory"}, "a kind of resource; a check's id"),
     "rtlab.publish.exports": ({"boot"}, "a column of the plan"),
     "rtlab.report.files": ({"boot"}, "a column of the plan"),
     "rtlab.runtimes.gvisor.proof": ({"network"}, "a flag of runsc"),
@@ -53,8 +53,8 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
     ),
     # Debts: the room is not yet told by the plug-ins.
     "rtlab.host": (
-        {"runc", "youki", "docker", "containerd", "local", "memory", "simulated", "static", "vagrant"},
-        "pins of builds; a debt: what providers need is looked at, and one is chosen, below the room of the providers",
+        {"runc", "youki", "docker", "containerd", "local", "simulated", "static", "vagrant"},
+        "pins of builds; programs; a debt: a provider is chosen below the room of the providers",
     ),
     "rtlab.providers.local": ({"docker", "runc", "containerd"}, "the private engine, and what is built into it"),
     "rtlab.publish.redaction": ({"local", "simulated"}, "transports"),

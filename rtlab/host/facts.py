@@ -440,7 +440,7 @@ def programs_of_all() -> tuple[str, ...]:
 
 def _of_runtimes() -> dict[str, tuple[str, ...]]:
     """Runtime -> what its builds on a machine are started by."""
-    return {name: plugins.doctor(name).PROGRAMS for name in plugins.names("runtimes")}
+    return {name: part.PROGRAMS for name, part in plugins.doctors("runtimes").items()}
 
 
 def _runtimes(programs: Mapping[str, str]) -> dict[str, str]:

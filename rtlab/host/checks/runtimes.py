@@ -16,9 +16,10 @@ from rtlab.host.checks.contract import Check, Look, Status, check
 
 
 def runtimes(look: Look) -> Iterator[Check]:
+    parts = plugins.doctors("runtimes")
     for name in in_order():
-        found: Check = plugins.doctor(name).check(look)
-        yield found
+        if name in parts:
+            yield parts[name].check(look)
 
 
 def in_order() -> tuple[str, ...]:

@@ -1,14 +1,21 @@
-"""What containers on this very machine need: engine, namespaces, builds."""
+"""What doctor looks at for containers on this very machine: engine, namespaces, builds, room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rtlab.host import today
 from rtlab.host.checks.contract import Check, Look, check
+from rtlab.host.checks.room import disk
+from rtlab.units import GIB
+
+TITLES: Mapping[str, str] = {"local": "This machine (local)"}
+
+# For Docker's images, one campaign, and what it writes.
+DISK_BYTES = 5 * GIB
 
 
-def local(look: Look) -> Iterator[Check]:
+def checks(look: Look) -> Iterator[Check]:
     facts = look.facts
     yield from _builds(look)
     yield check(
@@ -71,6 +78,7 @@ def local(look: Look) -> Iterator[Check]:
             look.install("apparmor"),
             "local",
         )
+    yield disk(look, "local", "disk here", DISK_BYTES, "local")
 
 
 def _builds(look: Look) -> Iterator[Check]:
