@@ -391,6 +391,7 @@ def test_the_command_line_goes_before_a_runtimes_section(tmp_path: Path) -> None
         ),
         ('[runtimes.crun]\nversion = "1"\n', "line 2: runtimes.crun.version: there is no key 'version'"),
         ('[runtimes.kata]\nversion = "new"\n', 'line 2: runtimes.kata.version = "new": must be a release'),
+        ("[runtimes.kata]\nversion = 3.32\n", "line 2: runtimes.kata.version = 3.32: must be a text in quotes"),
         (
             '[testbed]\nkata_version = "3.30.0"\n[runtimes.kata]\nversion = "3.32.0"\n',
             'line 4: runtimes.kata.version = "3.32.0": contradicts kata_version in [testbed]',

@@ -174,7 +174,7 @@ class _Reader:
             try:
                 valid[key] = check(kind, key, value)
             except ValueError:
-                self._wrong(f"{place}.{key}", value, f"must be {describe(kind, key)}")
+                self._wrong(f"{place}.{key}", value, f"must be {describe(kind, key, value)}")
         return valid
 
     def _with_runtimes(self, data: Mapping[str, Any]) -> dict[str, Any]:

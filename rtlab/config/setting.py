@@ -150,7 +150,7 @@ def problem(kind: type[Any], key: str, value: Any) -> str:
     try:
         check(kind, key, value)
     except ValueError:
-        return f"{key} = {show(value)}: must be {describe(kind, key)}"
+        return f"{key} = {show(value)}: must be {describe(kind, key, value)}"
     return ""
 
 
@@ -178,10 +178,16 @@ def typed(kind: type[T], values: AbstractMapping[str, Any]) -> T:
     return kind(**given)
 
 
-def describe(kind: type[Any], key: str) -> str:
-    """What a key may be, in words: ``one of "auto", "kvm", "tcg"``, ``a whole number from 1 to 32``."""
+def describe(kind: type[Any], key: str, instead_of: Any = "") -> str:
+    """What a key may be, in words: ``one of "auto", "kvm", "tcg"``, ``a whole number from 1 to 32``.
+
+    Args:
+        instead_of: A wrong value: of what is no text is said that it must be one, whatever its form.
+    """
     form = _form(kind, key)
-    return form.words if form else _describe(hints(kind)[key], _limits(kind, key).words())
+    return (
+        form.words if form and isinstance(instead_of, str) else _describe(hints(kind)[key], _limits(kind, key).words())
+    )
 
 
 def _describe(hint: Any, bounds: str) -> str:
