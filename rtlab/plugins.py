@@ -47,6 +47,19 @@ def documents(kind: Kind, file: str) -> dict[str, Any]:
     return {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"*/{file}"))}
 
 
+@cache
+def doctors(kind: Kind) -> dict[str, Any]:
+    """Name -> the module ``doctor`` in the folder of each plug-in that has one: what it has doctor look at (see
+    ``rtlab.host.checks``). No plug-in is loaded: what it needs may be what is missing."""
+    folder = importlib.import_module(f"rtlab.{kind}").__path__
+    modules = {m.name: f"rtlab.{kind}.{m.name}.doctor" for m in pkgutil.iter_modules(folder) if m.ispkg}
+    return {name: importlib.import_module(modules[name]) for name in sorted(modules) if _is_there(modules[name])}
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def names(kind: Kind) -> tuple[str, ...]:
     """Names of all plug-ins of a kind: experiments in the order within one boot, engines with the machines' first one
     at the head."""

@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "artifacts": BASE | {"config", "connection"},
     "engines": BASE | {"config", "connection"},
     "experiments": WORDS | {"config"},
-    "runtimes": WORDS | {"content", "artifacts"},
+    "runtimes": WORDS | {"config", "content", "artifacts", "host"},
     # CPUID is read here as it is on the machines.
     "host": BASE | {"config", "connection", "artifacts", "engines", "probe"},
     "providers": BASE | {"config", "connection", "artifacts", "engines", "host"},
@@ -85,16 +85,14 @@ HOMES = {
     },
     "typer": {"rtlab.cli"},
     "vagrant": {"rtlab.providers.vagrant.watched"},
-    "yaml": {"rtlab.runtimes.kata.compatibility", "rtlab.config.hypervisors"},
+    "yaml": {"rtlab.runtimes.kata"},
 }
 
 
 # Files above MOST_LINES and functions above MOST_LINES_OF_A_FUNCTION, until they are split, with the lines they may
 # have till then. The table only ever gets shorter.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 500, 80
-LONG = {
-    "rtlab.providers.vagrant.provider.VagrantProvider._prepare": 90,
-}
+LONG: dict[str, int] = {}
 
 
 def modules() -> dict[str, ast.Module]:

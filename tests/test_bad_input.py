@@ -25,7 +25,7 @@ from typer.main import get_command
 
 from rtlab import cli, config, plugins
 from rtlab.cli import arguments
-from rtlab.config import CampaignSettings, TestbedSettings, relevance
+from rtlab.config import CampaignSettings, TestbedSettings, relevance, sections
 from rtlab.errors import UsageError
 from rtlab.state import StateFolder
 from rtlab.text import clean
@@ -367,7 +367,7 @@ OF_RELEASES = {
 def options_of_up() -> set[str]:
     """The options of `rtlab up` that are settings."""
     command = get_command(cli.app).get_command(None, "up")  # type: ignore[attr-defined]
-    return {p.name for p in command.params} & {f.name for f in fields(TestbedSettings)}
+    return {p.name for p in command.params} & {f.name for f in fields(config.section("testbed"))}
 
 
 def settings_with(provider: str, key: str) -> TestbedSettings:
@@ -412,15 +412,16 @@ def test_what_a_resumed_campaign_keeps_is_every_setting_of_a_campaign() -> None:
 
 
 def test_every_setting_is_somebody_s() -> None:
-    for item in fields(TestbedSettings):
+    for item in fields(config.section("testbed")):
         assert relevance.providers_of(item.name), f"no provider uses {item.name}"
 
 
 def test_what_providers_and_runtimes_say_they_use_are_settings() -> None:
-    known = {f.name for f in fields(TestbedSettings)}
-    for kind, get in (("providers", plugins.provider), ("runtimes", plugins.runtime)):
-        for name in plugins.names(kind):  # type: ignore[arg-type]
-            assert get(name).settings <= known
+    known = {f.name for f in fields(config.section("testbed"))}
+    for name in plugins.names("providers"):
+        assert plugins.provider(name).settings <= known
+    for name in plugins.names("runtimes"):
+        assert set(sections.keys(name).values()) <= known
 
 
 # --------------------------------------------------------------------------- processes of their own

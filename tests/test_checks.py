@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
+from rtlab import plugins
 from rtlab.config import TestbedSettings
 from rtlab.host import checks
 from rtlab.host.checks import Check
@@ -100,6 +103,20 @@ def test_a_well_equipped_host_lacks_only_virtualbox_and_kata() -> None:
 
     # Nobody asked a module proxy for these facts.
     assert wrong == {"virtualbox", "runtime-kata", "modules", "runtime-youki"}
+
+
+def test_every_runtime_brings_its_check() -> None:
+    found = {c.id for c in checks.examine(METAL)}
+    assert {f"runtime-{name}" for name in plugins.names("runtimes")} <= found
+
+
+def test_doctor_loads_no_provider_for_what_it_needs_may_be_missing() -> None:
+    program = (
+        "import sys; from rtlab.host import checks, facts; checks.examine(facts.HostFacts());"
+        "print([m for m in sys.modules if m.endswith('.provider') or m == 'vagrant'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_ids_are_unique_and_every_failure_has_a_remedy() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from rtlab import config, plugins
-from rtlab.config import CampaignSettings, Config, TestbedSettings
+from rtlab.config import CampaignSettings, Config, sections
 from rtlab.config.setting import setting
 from rtlab.errors import ConfigError, RtlabError, UsageError
 from rtlab.experiments.contract import Declared
@@ -64,7 +64,7 @@ def problems(tmp_path: Path, text: str, overrides: Mapping[str, Any] | None = No
 def test_the_template_changes_nothing(tmp_path: Path) -> None:
     loaded = config.load(written(tmp_path, config.template()))
 
-    assert (loaded.testbed, loaded.campaign) == (TestbedSettings(), CampaignSettings())
+    assert (loaded.testbed, loaded.campaign) == (Config().testbed, CampaignSettings())
 
 
 def test_the_template_with_every_key_switched_on_is_exactly_the_defaults(tmp_path: Path) -> None:
@@ -72,14 +72,14 @@ def test_the_template_with_every_key_switched_on_is_exactly_the_defaults(tmp_pat
 
     loaded = config.load(written(tmp_path, text))
 
-    assert (loaded.testbed, loaded.campaign) == (TestbedSettings(), CampaignSettings())
+    assert (loaded.testbed, loaded.campaign) == (Config().testbed, CampaignSettings())
     assert loaded.parameters == {"boot": Boot().defaults("default"), "io": Io().defaults("default")}
 
 
 def test_the_template_names_and_explains_every_key() -> None:
     text = config.template()
 
-    for kind in (*config.SECTIONS.values(), IoSettings):
+    for kind in (*map(config.section, sections.NAMES), IoSettings):
         for item in dataclasses.fields(kind):
             assert re.search(rf"^#.*\b{item.name}(\.small)? = ", text, re.M), item.name
             assert item.metadata["about"] in text
@@ -304,7 +304,7 @@ def test_a_parameter_that_only_the_papers_design_makes_wrong_is_found() -> None:
         config.campaign_spec(Config(parameters={"io": {"size_mb": -1}}), bed("runc"))
 
 
-@pytest.mark.parametrize("section", config.SECTIONS)
+@pytest.mark.parametrize("section", sections.NAMES)
 def test_the_documented_tables_are_those_of_the_code(section: str) -> None:
     document = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text()
 
@@ -319,7 +319,7 @@ def test_a_variant_of_kata_is_a_section_or_a_hypervisor(tmp_path: Path) -> None:
         '[testbed]\nruntimes = ["runc", "kata", "kata:small", "kata:clh"]\n'
         '[testbed.kata.small]\nhypervisor = "qemu"\ndefault_memory = 512\nenable_iommu = true\n'
     )
-    testbed = config.load(written(tmp_path, text)).testbed
+    testbed: Any = config.load(written(tmp_path, text)).testbed
     assert testbed.kata == {"small": {"hypervisor": "qemu", "default_memory": 512, "enable_iommu": True}}
     assert testbed.runtimes == ("runc", "kata", "kata:small", "kata:clh")
 
@@ -366,7 +366,7 @@ def test_a_runtimes_section_says_what_the_testbeds_longer_names_say(tmp_path: Pa
     text = '[testbed]\nprovider = "local"\n[runtimes.kata]\nversion = "3.32.0"\nflavour = "rs"\n'
     text += '[runtimes.gvisor]\nbuild = "system"\n[runtimes.crun]\nbuild = "auto"\n'
 
-    found = config.load(written(tmp_path, text)).testbed
+    found: Any = config.load(written(tmp_path, text)).testbed
 
     assert (found.kata_version, found.kata_flavour, found.system_runtimes) == ("3.32.0", "rs", ("gvisor",))
 
@@ -374,7 +374,7 @@ def test_a_runtimes_section_says_what_the_testbeds_longer_names_say(tmp_path: Pa
 def test_the_command_line_goes_before_a_runtimes_section(tmp_path: Path) -> None:
     file = written(tmp_path, '[runtimes.kata]\nversion = "3.32.0"\n[runtimes.gvisor]\nbuild = "system"\n')
 
-    found = config.load(file, {"testbed": {"kata_version": "3.30.0", "system_runtimes": ["crun"]}}).testbed
+    found: Any = config.load(file, {"testbed": {"kata_version": "3.30.0", "system_runtimes": ["crun"]}}).testbed
 
     assert (found.kata_version, found.system_runtimes) == ("3.30.0", ("crun",))
 
@@ -391,6 +391,7 @@ def test_the_command_line_goes_before_a_runtimes_section(tmp_path: Path) -> None
         ),
         ('[runtimes.crun]\nversion = "1"\n', "line 2: runtimes.crun.version: there is no key 'version'"),
         ('[runtimes.kata]\nversion = "new"\n', 'line 2: runtimes.kata.version = "new": must be a release'),
+        ("[runtimes.kata]\nversion = 3.32\n", "line 2: runtimes.kata.version = 3.32: must be a text in quotes"),
         (
             '[testbed]\nkata_version = "3.30.0"\n[runtimes.kata]\nversion = "3.32.0"\n',
             'line 4: runtimes.kata.version = "3.32.0": contradicts kata_version in [testbed]',

@@ -163,7 +163,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH with stand-ins for every program of libvirt machines, and nothing else; an empty working folder."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in host.PROGRAMS:
+    for name in host.programs_of_all():
         put(folder, name, "echo 9.9.9")
     put(
         folder,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from rtlab.artifacts import profile
-from rtlab.config import hypervisors
 from rtlab.errors import ConfigError, UsageError
+from rtlab.runtimes.kata import hypervisors
 from rtlab.runtimes.kata import release as kata_release
+from rtlab.runtimes.kata.settings import KataSettings
 
 
 @pytest.mark.parametrize(
@@ -116,14 +118,16 @@ def test_each_release_has_the_configurations_that_upstream_ships(release: tuple[
 
 
 def test_an_arm_that_the_chosen_release_cannot_have_is_refused_before_anything_is_made() -> None:
-    go = {"version": "3.29.0", "flavour": "go", "archive": ""}
-    hypervisors.require(("runc", "kata", "kata:clh", "kata:small"), {"small": {"default_memory": 512}}, **go)
+    pins = profile.load("current")
+    small = KataSettings(version="3.29.0", flavour="go", variants={"small": {"default_memory": 512}})
+    small.pinned(pins, ("runc", "kata", "kata:clh", "kata:small"))
     cases: tuple[tuple[tuple[str, ...], dict[str, dict[str, str]]], ...]
     cases = ((("kata:dragonball",), {}), (("kata:x",), {"x": {"hypervisor": "dragonball"}}))
     for runtimes, variants in cases:
+        go = KataSettings(version="3.29.0", flavour="go", variants=variants)
         with pytest.raises(
             ConfigError, match=r"Kata 3\.29\.0 with the Go runtime has no .*'dragonball'; there are: clh, fc"
         ):
-            hypervisors.require(runtimes, variants, **go)
-        hypervisors.require(runtimes, variants, **{**go, "flavour": "rs"})
-    hypervisors.require(("kata:x",), {"x": {"hypervisor": "mine"}}, **{**go, "archive": "/my/build.tar.zst"})
+            go.pinned(pins, runtimes)
+        replace(go, flavour="rs").pinned(pins, runtimes)
+    replace(go, variants={"x": {"hypervisor": "mine"}}, archive="/my/build.tar.zst").pinned(pins, ("kata:x",))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rtlab import report, store
+from rtlab import config, report, store
 from rtlab.campaign import like
 from rtlab.config import TestbedSettings
 from rtlab.errors import UsageError
@@ -86,7 +86,7 @@ def test_katas_release_flavour_and_variants_are_carried_over(tmp_path: Path) -> 
     campaign = make(tmp_path, vagrant(**chosen))
     options = like.testbed_options(campaign)
     assert {key: options[key] for key in chosen} == chosen
-    lines = like.testbed_differences(campaign, TestbedSettings(provider="vagrant", backend="libvirt"))
+    lines = like.testbed_differences(campaign, config.section("testbed")(provider="vagrant", backend="libvirt"))
     assert "kata_version: the profile's here, 3.30.0 there" in lines
 
 

@@ -25,6 +25,7 @@ from rtlab.host import virtualization
 from rtlab.model import Event, Level, Resource, ignore_events
 from rtlab.providers.vagrant import hardware
 from rtlab.providers.vagrant import provider as vagrant
+from rtlab.providers.vagrant.blueprint import Blueprint
 from rtlab.state import StateFolder
 
 ID = "0123abcd"
@@ -111,7 +112,10 @@ def data(tmp_path: Path, state: StateFolder, monkeypatch: pytest.MonkeyPatch) ->
         cached=True,
     )
     hardware = {"accel": "virtualbox", "cpus": 4, "memory_mb": 8192, "disk_gb": 10, "disk_cache": "none"}
-    return vagrant.PROVIDER._prepare("virtualbox", hardware, made, PINS, 2, ID, state, ignore_events)
+    blueprint = Blueprint(
+        testbed_id=ID, backend="virtualbox", hardware=hardware, box=made, suite=PINS.suite, count=2, ports={}
+    )
+    return blueprint.prepare(state, tmp_path / "log", ignore_events)
 
 
 def test_each_machine_has_its_own_port_mac_key_and_seed(data: dict[str, Any], state: StateFolder) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import rtlab
 from rtlab import plugins
 from rtlab.campaign import plan
-from rtlab.config import TestbedSettings
+from rtlab.config import TestbedSettings, recalled
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Json, Testbed
 from rtlab.store import Campaign, facts
@@ -36,9 +36,7 @@ def testbed_options(campaign: Campaign) -> dict[str, Any]:
     if _is("makes_machines", bed.provider):
         found["machines"] = len(bed.machines)
         found |= {k: v for k, kind in HARDWARE.items() if type(v := bed.details.get(k)) is kind and v}
-    if isinstance(variants := bed.details.get("kata"), Mapping) and variants:
-        found["kata"] = {name: dict(v) for name, v in variants.items() if isinstance(v, Mapping)}
-    found |= {k: v for k in ("kata_version", "kata_flavour") if isinstance(v := bed.details.get(k), str) and v}
+    found |= recalled(bed.details)
     own = bed.details.get("system_runtimes")
     if isinstance(own, list | tuple) and own:
         found["system_runtimes"] = ",".join(str(name) for name in own)

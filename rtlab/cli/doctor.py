@@ -91,12 +91,12 @@ def _agreed(plan: Changes, yes: bool) -> bool:
 
 def _show(diagnosis: Diagnosis, everything: bool) -> None:
     """The chosen provider's checks in full, the others in a line each. Commands stand on lines of their own."""
-    from rtlab.host.doctor import TITLES
+    from rtlab.host.doctor import titles
 
     chosen, facts = diagnosis.choice, diagnosis.facts
     kind = next(c.found for c in diagnosis.checks if c.id == "host-kind")
     console.print_line(f"{facts.os_name}, kernel {facts.kernel}: {kind}; {facts.cores} CPUs, {facts.cpu_model}\n")
-    for group, title in TITLES.items():
+    for group, title in titles().items():
         mine = [c for c in diagnosis.checks if c.needed_for[0] == group]
         wrong = [c for c in mine if c.status != "ok"]
         if group not in ("any", "figures", chosen.group) and not everything:

@@ -15,7 +15,6 @@ import typer
 
 from rtlab.cli import completion, console
 from rtlab.config import (
-    SECTIONS,
     Config,
     campaign_refusal,
     campaign_spec,
@@ -25,12 +24,13 @@ from rtlab.config import (
     require_use,
 )
 from rtlab.config import load as load_config
+from rtlab.config import section as settings_of
 from rtlab.config.setting import hints
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec, Testbed
 
-# Settings that no option changes: variants are whole sections, and `--provider libvirt` names the backend.
-NO_OPTION = {"testbed": ("kata", "backend"), "campaign": ()}
+# Settings that no option changes: `--provider libvirt` names the backend.
+NO_OPTION = {"testbed": ("backend",), "campaign": ()}
 _METAVARS: dict[type[Any], str] = {int: "N", float: "NUMBER", str: "TEXT"}
 # No setting of an experiment is a list of lists.
 MOST_BRACKETS = 100
@@ -111,8 +111,8 @@ class Given:
 def settings(section: Literal["testbed", "campaign"], *only: str) -> Callable[[Callable[..., None]], Any]:
     """A command takes every setting of a section as an option (or ``only`` these), and ``--config``; of a campaign
     also ``--set``. Its first parameter gets them as ``Given``, its others stay its own options."""
-    kind = SECTIONS[section]
-    keys = only or tuple(f.name for f in dataclasses.fields(kind) if f.name not in NO_OPTION[section])
+    kind = settings_of(section)
+    keys = only or with_option(section)
     table = [_parameter(section, kind, key) for key in keys]
     with_set = section == "campaign" and not only
 
@@ -137,6 +137,14 @@ def settings(section: Literal["testbed", "campaign"], *only: str) -> Callable[[C
         return takes
 
     return decorate
+
+
+def with_option(section: str) -> tuple[str, ...]:
+    """The settings of a section that an option changes: no whole section within it is one."""
+    kind = settings_of(section)
+    types = hints(kind)
+    named = (f.name for f in dataclasses.fields(kind) if f.name not in NO_OPTION[section])
+    return tuple(name for name in named if get_origin(types[name]) is not Mapping)
 
 
 def _parameter(section: str, kind: type[Any], key: str) -> inspect.Parameter:
@@ -185,7 +193,7 @@ def _value(section: str, key: str, word: Any) -> Any:
         return None
     if key.endswith("_percent"):
         return percent(option(f"{section}.{key}"), word)
-    if get_origin(hints(SECTIONS[section])[key]) is tuple:
+    if get_origin(hints(settings_of(section))[key]) is tuple:
         return [part.strip() for part in word.split(",") if part.strip()]
     return word
 

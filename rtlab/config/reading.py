@@ -12,18 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from rtlab import files, plugins
-from rtlab.config import hypervisors
-from rtlab.config import runtimes as sections
+from rtlab.config import sections
+from rtlab.config.sections import Config
 from rtlab.config.setting import check, describe, listed, show
-from rtlab.config.settings import (
-    KATA_VERSION,
-    SECTIONS,
-    VARIANT,
-    CampaignSettings,
-    Config,
-    TestbedSettings,
-)
+from rtlab.config.settings import VARIANT, CampaignSettings, TestbedSettings
 from rtlab.errors import ConfigError, StoreError
+from rtlab.model import Unknown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -128,8 +122,9 @@ class _Reader:
         self.said: dict[str, str] = {}
 
     def config(self, data: Mapping[str, Any]) -> Config:
-        for name in data.keys() - SECTIONS.keys() - {"experiments", "runtimes"}:
-            self._unknown(name, name, (*SECTIONS, "runtimes", "experiments"), "section")
+        known = (*sections.NAMES, "runtimes", "experiments")
+        for name in data.keys() - set(known):
+            self._unknown(name, name, known, "section")
         testbed = self._section("testbed", self._with_runtimes(data))
         campaign = self._section("campaign", data)
         parameters = self._parameters(data.get("experiments", {}))
@@ -151,7 +146,7 @@ class _Reader:
 
     def _section(self, name: str, data: Mapping[str, Any]) -> Any:
         """The section's dataclass; a wrong key keeps its default, so that checking can go on."""
-        kind = SECTIONS[name]
+        kind = sections.section(name)
         given = data.get(name, {})
         if not isinstance(given, dict):
             self._wrong(name, given, f"must be a section: [{name}]")
@@ -179,7 +174,7 @@ class _Reader:
             try:
                 valid[key] = check(kind, key, value)
             except ValueError:
-                self._wrong(f"{place}.{key}", value, f"must be {describe(kind, key)}")
+                self._wrong(f"{place}.{key}", value, f"must be {describe(kind, key, value)}")
         return valid
 
     def _with_runtimes(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +196,7 @@ class _Reader:
 
     def _runtime(self, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """What is right in a runtime's section; the rest is told."""
-        kind, place = sections.section(name), f"runtimes.{name}"
+        kind, place = sections.of_runtime(name), f"runtimes.{name}"
         allowed = tuple(f.name for f in dataclasses.fields(kind))
         for key in values:
             if key not in allowed:
@@ -258,7 +253,8 @@ class _Reader:
     # ------------------------------------------------------------- values that only other values decide
 
     def _names(self, dotted: str, values: tuple[str, ...], kind: plugins.Kind) -> None:
-        default = getattr(SECTIONS[dotted.split(".")[0]](), dotted.split(".")[1])
+        section, _, key = dotted.partition(".")
+        default = getattr(sections.section(section)(), key)
         if values == (default if isinstance(default, tuple) else (default,)):
             return
         for value in values:
@@ -282,15 +278,12 @@ class _Reader:
             testbed = self._provider(testbed)
         if not testbed.runtimes:
             self._wrong("testbed.runtimes", [], f"must name at least one of {listed(plugins.names('runtimes'))}")
-        self._variants(testbed)
-        if testbed.kata_version and not re.fullmatch(KATA_VERSION, testbed.kata_version):
-            self._wrong("testbed.kata_version", testbed.kata_version, "must be a release, such as 3.32.0")
-        for key, digits in (("kata_sha256", 64), ("box_sha256", 64), ("crun_sha256", 64), ("gvisor_sha512", 128)):
-            digest = getattr(testbed, key)
-            if digest and not re.fullmatch(f"[0-9a-f]{{{digits}}}", digest):
-                self._wrong(f"testbed.{key}", digest, f"must be {digits} hexadecimal digits, lower case")
-        if testbed.crun_url and not testbed.crun_url.startswith("https://"):
-            self._wrong("testbed.crun_url", testbed.crun_url, "must be an https:// address")
+        for runtime in sections.of_runtimes(testbed):
+            for found in runtime.refusals(testbed.runtimes):
+                if isinstance(found, Unknown):
+                    self._unknown(f"testbed.{found.key}", found.name, found.known, found.kind)
+                else:
+                    self._wrong(f"testbed.{found.key}", found.value, found.why)
         return testbed
 
     def _provider(self, testbed: TestbedSettings) -> TestbedSettings:
@@ -311,31 +304,6 @@ class _Reader:
         for key, why in provider.lacks(testbed).items():
             self._wrong(f"testbed.{key}", getattr(testbed, key), why)
         return testbed
-
-    def _variants(self, testbed: TestbedSettings) -> None:
-        """Each kata:NAME among the runtimes is a section or a hypervisor, and each section is well formed."""
-        # What the profile says, which may not be chosen yet, is asked by `up`.
-        version = testbed.kata_version if re.fullmatch(KATA_VERSION, testbed.kata_version) else ""
-        for name, settings in testbed.kata.items():
-            if not re.fullmatch(VARIANT, name):
-                self._wrong(f"testbed.kata.{name}", name, "must be 1 to 20 lower-case letters, digits and dashes")
-            for key, value in settings.items():
-                if not re.fullmatch("[a-z0-9_]+", key) or (key == "hypervisor" and not isinstance(value, str)):
-                    self._wrong(f"testbed.kata.{name}.{key}", value, "is no setting of Kata's configuration.toml")
-                    continue
-                # One's own build may have others: its role looks into it.
-                asked = str(value) if key == "hypervisor" and not testbed.kata_archive else ""
-                if asked and (why := hypervisors.refusal(asked, version, testbed.kata_flavour)):
-                    self._wrong(f"testbed.kata.{name}.{key}", value, why)
-        known = tuple(dict.fromkeys((*testbed.kata, *hypervisors.hypervisors(version, testbed.kata_flavour))))
-        for runtime in testbed.runtimes:
-            name, colon, variant = runtime.partition(":")
-            if name == "kata" and colon and re.fullmatch(VARIANT, variant) and variant not in known:
-                if variant in hypervisors.hypervisors():
-                    why = hypervisors.refusal(variant, version, testbed.kata_flavour)
-                    self._wrong("testbed.runtimes", runtime, why)
-                else:
-                    self._unknown("testbed.runtimes", variant, known, "variant of kata called")
 
     def _campaign(self, campaign: CampaignSettings) -> CampaignSettings:
         if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", campaign.name):

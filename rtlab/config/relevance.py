@@ -1,8 +1,9 @@
 """Which settings matter to which machines, runtimes and campaigns. An option that would do nothing is refused.
 
-The table of a testbed's is not written here: each provider and each runtime says which settings it uses (``settings``
-of ``rtlab.providers.contract.Provider`` and of ``rtlab.model.Runtime``). What is typed is meant, so it is refused; what
-stands in rtlab.toml may serve several machines, so it is said and the work goes on (docs/decisions/0022).
+The table of a testbed's is not written here: each provider says which settings it uses, and each runtime declares its
+own (``settings`` of ``rtlab.providers.contract.Provider`` and of ``rtlab.model.Runtime``). What is typed is meant, so
+it is refused; what stands in rtlab.toml may serve several machines, so it is said and the work goes on
+(docs/decisions/0022).
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Callable, Iterable
 
 from rtlab import plugins
 from rtlab.config.reading import option
+from rtlab.config.sections import Config, keys
 from rtlab.config.setting import listed
-from rtlab.config.settings import Config, TestbedSettings
+from rtlab.config.settings import TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.model import CampaignSpec
 
@@ -32,7 +34,7 @@ def providers_of(key: str) -> tuple[str, ...]:
 
 def runtimes_of(key: str) -> tuple[str, ...]:
     """The runtimes whose release or configuration a setting decides; empty for any other setting."""
-    return tuple(name for name in plugins.names("runtimes") if key in plugins.runtime(name).settings)
+    return tuple(name for name in plugins.names("runtimes") if key in keys(name).values())
 
 
 def refusal(key: str, settings: TestbedSettings) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rtlab import plugins
+from rtlab.config.sections import Config
 from rtlab.config.setting import listed
-from rtlab.config.settings import CampaignSettings, Config
+from rtlab.config.settings import CampaignSettings
 from rtlab.errors import ConfigError, UsageError
 from rtlab.model import FEWEST_BLOCKS, CampaignSpec, RebootPolicy, Testbed, Until
 

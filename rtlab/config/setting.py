@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass
@@ -52,12 +53,31 @@ class Limits:
         return f"{low} {high}".strip()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """What a text must look like, unless it is empty.
+
+    Attributes:
+        pattern: Of all of it, a regular expression.
+        words: The same for people: "an https:// address".
+    """
+
+    pattern: str
+    words: str
+
+
+SHA256 = Form(pattern="[0-9a-f]{64}", words="64 hexadecimal digits, lower case")
+SHA512 = Form(pattern="[0-9a-f]{128}", words="128 hexadecimal digits, lower case")
+HTTPS = Form(pattern=r"https://\S+", words="an https:// address")
+
+
 def setting(
     default: Any,
     about: str,
     *,
     paper: Any = None,
     example: str = "",
+    form: Form | None = None,
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
@@ -69,18 +89,27 @@ def setting(
         about: One line for the template and the documents.
         paper: Its value in the paper's design, when that differs.
         example: A value in TOML, for the template, where the default is that there is none.
+        form: Of a text.
         low, high, above, below: See ``Limits``.
     """
     limits = Limits(low=low, high=high, above=above, below=below)
-    metadata = {"about": about, "paper": paper, "example": example, "limits": limits}
-    if isinstance(default, AbstractMapping):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return _field(default, {"about": about, "paper": paper, "example": example, "limits": limits, "form": form})
 
 
 def again(kind: type[Any], key: str, default: Any, *, paper: Any = None) -> Any:
     """A setting of ``kind`` with other defaults."""
-    metadata = {**_fields(kind)[key].metadata, "paper": paper}
+    return _field(default, {**_fields(kind)[key].metadata, "paper": paper})
+
+
+def same(kind: type[Any], key: str) -> Any:
+    """A setting of ``kind`` for another section."""
+    item = _fields(kind)[key]
+    return _field(_default(item), item.metadata)
+
+
+def _field(default: Any, metadata: AbstractMapping[str, Any]) -> Any:
+    if isinstance(default, AbstractMapping):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -110,6 +139,9 @@ def check(kind: type[Any], key: str, value: Any) -> Any:
     for number in found if isinstance(found, tuple) else (found,):
         if isinstance(number, int | float) and not isinstance(number, bool) and not limits.allow(number):
             raise ValueError(f"{number} is not {limits.words() or 'finite'}")
+    form = _form(kind, key)
+    if form and found and not re.fullmatch(form.pattern, found):
+        raise ValueError(f"not {form.words}")
     return found
 
 
@@ -118,7 +150,7 @@ def problem(kind: type[Any], key: str, value: Any) -> str:
     try:
         check(kind, key, value)
     except ValueError:
-        return f"{key} = {show(value)}: must be {describe(kind, key)}"
+        return f"{key} = {show(value)}: must be {describe(kind, key, value)}"
     return ""
 
 
@@ -146,9 +178,16 @@ def typed(kind: type[T], values: AbstractMapping[str, Any]) -> T:
     return kind(**given)
 
 
-def describe(kind: type[Any], key: str) -> str:
-    """What a key may be, in words: ``one of "auto", "kvm", "tcg"``, ``a whole number from 1 to 32``."""
-    return _describe(hints(kind)[key], _limits(kind, key).words())
+def describe(kind: type[Any], key: str, instead_of: Any = "") -> str:
+    """What a key may be, in words: ``one of "auto", "kvm", "tcg"``, ``a whole number from 1 to 32``.
+
+    Args:
+        instead_of: A wrong value: of what is no text is said that it must be one, whatever its form.
+    """
+    form = _form(kind, key)
+    return (
+        form.words if form and isinstance(instead_of, str) else _describe(hints(kind)[key], _limits(kind, key).words())
+    )
 
 
 def _describe(hint: Any, bounds: str) -> str:
@@ -180,6 +219,16 @@ def example(kind: type[Any], key: str) -> str:
 def _limits(kind: type[Any], key: str) -> Limits:
     found: Limits = _fields(kind)[key].metadata.get("limits", Limits())
     return found
+
+
+def _form(kind: type[Any], key: str) -> Form | None:
+    found: Form | None = _fields(kind)[key].metadata.get("form")
+    return found
+
+
+def digest_keys(kind: type[Any]) -> tuple[str, ...]:
+    """The keys whose value is the digest of a file."""
+    return tuple(key for key in _fields(kind) if _form(kind, key) in (SHA256, SHA512))
 
 
 def table(kind: type[Any]) -> str:

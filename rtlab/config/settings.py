@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from rtlab.config.setting import setting
+from rtlab.config.setting import SHA256, setting
 
 # More blocks than this is a slip of the finger: 10 000 blocks of a few minutes each take weeks.
 MAX_RUNS = 10_000
 
 # What may follow the colon in kata:small.
 VARIANT = "[a-z0-9][a-z0-9-]{0,19}"
-
-KATA_VERSION = r"\d+\.\d+\.\d+[A-Za-z0-9.-]{0,20}"
 
 # As in the study.
 NODES = 2
@@ -26,7 +23,8 @@ COMPARED_FIRST = ("runc", "kata", "gvisor")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestbedSettings:
-    """Section ``[testbed]``: what ``rtlab up`` makes."""
+    """Section ``[testbed]``: what ``rtlab up`` makes. What can be set of single runtimes stands in their folders
+    (``rtlab.config.sections``)."""
 
     __test__ = False
 
@@ -74,20 +72,7 @@ class TestbedSettings:
     box: str = setting("", "Vagrant box (name or file); empty: the profile's, built here.")
     inventory: str = setting("", "static machines: path of an Ansible inventory.")
     allow_reboot: bool = setting(False, "static machines: whether rtlab may reboot them.")
-    box_sha256: str = setting("", "SHA-256 of the profile's cloud image, where the profile pins none.")
-    kata_version: str = setting("", "Another release of Kata than the profile's, such as 3.32.0.")
-    kata_flavour: Literal["", "go", "rs"] = setting("", "Kata's Go runtime, or runtime-rs; empty: the profile's.")
-    kata_archive: str = setting("", "Path or URL of a Kata release archive; empty: the profile's.")
-    kata_sha256: str = setting("", "SHA-256 of kata_archive, checked before it is opened.")
-    gvisor_sha512: str = setting("", "SHA-512 of the profile's gVisor release, where the profile pins none.")
-    crun_url: str = setting("", "URL of a static crun, where the profile's distribution has none.")
-    crun_sha256: str = setting("", "SHA-256 of what crun_url serves.")
-    kata: Mapping[str, Mapping[str, bool | int | float | str]] = setting(
-        {},
-        "Variants of Kata as arms of their own: a section [testbed.kata.small] makes the runtime kata:small. Keys: "
-        "hypervisor (qemu, clh …), and settings of Kata's own configuration.toml (default_memory, shared_fs …).",
-        example="{ default_memory = 512 }",
-    )
+    box_sha256: str = setting("", "SHA-256 of the profile's cloud image, where the profile pins none.", form=SHA256)
     scenario: str = setting("", "simulated machines: path of a scenario; empty: the built-in one.")
 
     @property
@@ -146,24 +131,3 @@ class CampaignSettings:
     ready_timeout_s: float = setting(
         600.0, "Cap for a machine to become quiet, and to return from a reboot, seconds.", above=0, high=86_400
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """All of ``rtlab.toml``.
-
-    Attributes:
-        parameters: Per experiment, only what the file sets; the experiment fills in the rest.
-        source: The file it came from; empty when there is none.
-        stated: What the file decides, with its place there: ``{"testbed.box": "rtlab.toml line 3: testbed.box"}``. Of
-            an experiment the whole section is one: ``experiments.io``.
-    """
-
-    testbed: TestbedSettings = field(default_factory=TestbedSettings)
-    campaign: CampaignSettings = field(default_factory=CampaignSettings)
-    parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    source: str = ""
-    stated: Mapping[str, str] = field(default_factory=dict)
-
-
-SECTIONS: dict[str, type[Any]] = {"testbed": TestbedSettings, "campaign": CampaignSettings}

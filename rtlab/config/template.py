@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rtlab import plugins
-from rtlab.config import runtimes, setting
-from rtlab.config.settings import SECTIONS
+from rtlab.config import sections, setting
 
 
 def template() -> str:
@@ -18,14 +17,14 @@ def template() -> str:
 def _template_lines() -> Iterator[str]:
     yield "# Settings of rtlab for this folder. Every key is optional; the values shown are the defaults."
     yield "# Remove the # in front of a key to change it. Options of a command go before this file."
-    for name, kind in SECTIONS.items():
+    for name in sections.NAMES:
         yield ""
         yield f"[{name}]"
-        yield from _keys(kind)
+        yield from _keys(sections.section(name))
     yield "# Runtimes: which build of each; other keys are those of [testbed], under shorter names."
-    for name in plugins.names("runtimes"):
-        yield f"[runtimes.{name}]"
-        yield from _keys(runtimes.section(name))
+    for runtime in plugins.names("runtimes"):
+        yield f"[runtimes.{runtime}]"
+        yield from _keys(sections.of_runtime(runtime))
     yield "# Parameters of the experiments, as the default design has them (the paper's differ; see the docs)."
     for name in plugins.names("experiments"):
         experiment = plugins.experiment(name)
@@ -54,4 +53,4 @@ def _keys(kind: type[Any]) -> Iterator[str]:
 def reference(section: str) -> str:
     """A section's keys as a Markdown table, for docs/configuration.md: ``testbed``, ``runtimes.kata``."""
     kind, _, name = section.partition(".")
-    return setting.table(runtimes.section(name) if kind == "runtimes" else SECTIONS[section])
+    return setting.table(sections.of_runtime(name) if kind == "runtimes" else sections.section(section))

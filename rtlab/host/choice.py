@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rtlab import plugins
 from rtlab.artifacts import cache, profile
 from rtlab.config import TestbedSettings
 from rtlab.config.settings import COMPARED_FIRST
@@ -19,6 +20,7 @@ from rtlab.errors import HostUnfit
 from rtlab.host import checks, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
+from rtlab.host.checks.runtimes import in_order
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level, Testbed
 
@@ -123,9 +125,9 @@ def _given(provider: str, facts: HostFacts, found: tuple[Check, ...], reason: st
     if provider == "local":
         level, runtimes = (Level.GUEST if facts.hypervisor else Level.METAL), local_runtimes(facts, settings)
     elif provider == "simulated":
-        level, runtimes = Level.SIMULATED, ("runc", "kata")
+        level, runtimes = Level.SIMULATED, TestbedSettings().runtimes
     else:
-        level, runtimes = Level.METAL, ("runc", "kata")
+        level, runtimes = Level.METAL, TestbedSettings().runtimes
     return Choice(
         provider=provider,
         level=level,
@@ -154,16 +156,13 @@ def _vagrant(
 def local_runtimes(facts: HostFacts, settings: TestbedSettings | None = None) -> tuple[str, ...]:
     """Runtimes that can run directly on this host with what is installed or built; roles prove each again."""
     bad = {c.id for c in checks.examine(facts, settings) if c.id.startswith("runtime-") and c.status != "ok"}
-    return tuple(
-        name
-        for name in ("runc", "kata", "gvisor", "crun", "youki")
-        if f"runtime-{name}" not in bad or _archive_will_do(name, facts)
-    )
+    return tuple(name for name in in_order() if f"runtime-{name}" not in bad or _archive_will_do(name, facts))
 
 
 def _archive_will_do(name: str, facts: HostFacts) -> bool:
-    """Kata need not be installed: `up` unpacks its archive. It only needs a KVM that boots a guest."""
-    return name == "kata" and checks.proven(facts)
+    """Whether it need not be installed, because `up` unpacks its archive: it only needs what it runs on."""
+    runtime = plugins.runtime(name)
+    return runtime.unpacked and (checks.proven(facts) or not runtime.needs_kvm)
 
 
 # --------------------------------------------------------------------------- for `rtlab up`

@@ -26,15 +26,6 @@ from rtlab.state import StateFolder
 
 # Downloading the packages of libvirt and Vagrant over a slow line.
 FIX_TIMEOUT_S = 3600.0
-# Groups in the order in which doctor lists them.
-TITLES: Mapping[str, str] = {
-    "any": "Every provider",
-    "local": "This machine (local)",
-    "libvirt": "Vagrant machines with libvirt",
-    "virtualbox": "Vagrant machines with VirtualBox",
-    "static": "Machines of an inventory (static)",
-    "figures": "What the figures depend on",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +72,16 @@ class Changes:
 
     def __bool__(self) -> bool:
         return bool(self.packages or self.optional or self.modules or self.services)
+
+
+def titles() -> dict[str, str]:
+    """Groups of checks in the order in which doctor lists them -> their titles."""
+    of_providers = [part.TITLES for part in checks.of_providers()]
+    return {
+        "any": "Every provider",
+        **{group: title for named in of_providers for group, title in named.items()},
+        "figures": "What the figures depend on",
+    }
 
 
 def examine(settings: TestbedSettings) -> Diagnosis:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rtlab import plugins
 from rtlab.connection import shell
 from rtlab.errors import CommandFailed
 from rtlab.host import today, virtualization
@@ -29,7 +30,6 @@ PROGRAMS = (
     "apt-get",
     "containerd",
     "containerd-shim-runc-v2",
-    "crun",
     "ctr",
     "dnsmasq",
     "docker",
@@ -37,15 +37,12 @@ PROGRAMS = (
     "extlinux",
     "ip",
     "iptables",
-    "kata-runtime",
     "libvirtd",
     "mkfs.ext4",
     "mmdebstrap",
     "nsenter",
     "qemu-img",
     "qemu-system-x86_64",
-    "runc",
-    "runsc",
     "sfdisk",
     "ssh",
     "sudo",
@@ -54,9 +51,6 @@ PROGRAMS = (
     "virsh",
     "virtlogd",
 )
-
-# Where Kata's release archives put their command line.
-KATA_PATHS = ("/opt/kata/bin/kata-runtime", "/usr/bin/kata-runtime", "/opt/kata/bin/containerd-shim-kata-v2")
 
 _CAP_NET_ADMIN, _CAP_SYS_ADMIN = 12, 21
 
@@ -90,8 +84,8 @@ class HostFacts:
         engine_answers: A Docker daemon answers at the usual socket. It is not rtlab's and is never touched.
         sys_admin, net_admin, netns: What a private engine needs from the kernel for root here.
         cgroups: ``v2``, ``hybrid``, ``v1`` or empty.
-        programs: Name -> path, of PROGRAMS.
-        runtimes: Versions by rtlab's names: runc, crun, gvisor, kata.
+        programs: Name -> path, of PROGRAMS and the runtimes'.
+        runtimes: Versions of the builds that are here, by rtlab's names.
         modules: Today's engine and runC: ``released``, ``built``, ``reachable`` (they can be compiled), or empty;
             modules_refused says why not.
         lacks_compiler, lacks_rust: Why runC, or youki, cannot be compiled here; empty when it can.
@@ -173,7 +167,7 @@ def collect(folder: Path, cache: Path, *, prove: bool = True) -> HostFacts:
         cache: rtlab's cache folder.
         prove: Whether to boot a guest where /dev/kvm is there.
     """
-    programs = {name: path for name in PROGRAMS if (path := find(name))}
+    programs = {name: path for name in programs_of_all() if (path := find(name))}
     release = os_release(_text("/etc/os-release"))
     memory = _memory(_text("/proc/meminfo"))
     found = HostFacts(
@@ -438,15 +432,26 @@ def _module_there(name: str) -> bool:
     return bool(re.search(rf"/{name}\.ko", _text(str(folder / "modules.dep"))))
 
 
+def programs_of_all() -> tuple[str, ...]:
+    """PROGRAMS, and what runtimes are started by as far as it has no place of its own."""
+    named = (name for names in _of_runtimes().values() for name in names if not name.startswith("/"))
+    return (*PROGRAMS, *named)
+
+
+def _of_runtimes() -> dict[str, tuple[str, ...]]:
+    """Runtime -> what its builds on a machine are started by."""
+    return {name: part.PROGRAMS for name, part in plugins.doctors("runtimes").items()}
+
+
 def _runtimes(programs: Mapping[str, str]) -> dict[str, str]:
+    """Runtime -> the version of the build that is here."""
     found = {}
-    for name, program in (("runc", "runc"), ("crun", "crun"), ("gvisor", "runsc")):
-        if program in programs:
-            found[name] = _first(r"version\s+(?:release-)?(\S+)", _run((programs[program], "--version")) or "") or "?"
-    for path in KATA_PATHS:
-        if os.access(path, os.X_OK):
-            found["kata"] = _version((path, "--version")) or "?"
-            break
+    for name, named in _of_runtimes().items():
+        paths = (path if path.startswith("/") else programs.get(path, "") for path in named)
+        path = next((path for path in paths if os.access(path, os.X_OK)), "")
+        if path:
+            told = _run((path, "--version")) or ""
+            found[name] = _first(r"version\s+(?:release-)?(\S+)", told) or version_in(told) or "?"
     return found
 
 

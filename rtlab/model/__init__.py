@@ -14,7 +14,6 @@ from rtlab.model.machines import (
     Level,
     Machine,
     Resource,
-    Runtime,
     Shell,
     Testbed,
 )
@@ -29,6 +28,7 @@ from rtlab.model.observations import (
     RawOutput,
     Record,
 )
+from rtlab.model.runtimes import Refusal, Runtime, RuntimeSettings, Unknown
 from rtlab.model.wiring import Surroundings, Ways, Wiring
 
 __all__ = [
@@ -55,14 +55,17 @@ __all__ = [
     "RawOutput",
     "RebootPolicy",
     "Record",
+    "Refusal",
     "Resource",
     "Runtime",
+    "RuntimeSettings",
     "Shell",
     "Standing",
     "Summary",
     "Surroundings",
     "Testbed",
     "Trial",
+    "Unknown",
     "Until",
     "Verdict",
     "Ways",

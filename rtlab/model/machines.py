@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Literal, Protocol
-
-from rtlab.model.wiring import Surroundings, Ways
 
 Json = Any  # what json.loads returns
 
@@ -202,54 +200,3 @@ class Resource:
     kind: str
     name: str
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runtime:
-    """A container runtime that rtlab can install, hand to Docker and prove. Data only.
-
-    Attributes:
-        name: ``runc``, ``kata`` …; engines know it by ``docker_name``.
-        title: For tables: ``runC``, ``Kata``.
-        docker_name: The key in daemon.json's ``runtimes`` (``runc`` is built in), and containerd's handler.
-        role: The Ansible role that installs it.
-        proof: Which check of the probe proves it: ``runc``, ``crun``, ``youki``, ``gvisor``, ``kata``.
-        own_kernel: Whether a container under it has a kernel of its own.
-        needs_kvm: Whether the machine must have a working /dev/kvm.
-        variants: Whether it can be had several times, with other settings each: ``kata:qemu``, ``kata:small``.
-        known_errors: What it says when it cannot run -> what that means and what to do.
-        summary: One sentence for ``--help`` and docs.
-        shim: Type of its own shim, as containerd calls it; empty: it is driven by runC's.
-        engine: Which engine drives it, for an arm that says so (``runc@containerd``); empty: the machine's first.
-        settings: Names of the settings of ``rtlab up`` that decide which release of it is installed, and how.
-        pin: (profile, settings) -> the profile with the release of this runtime that the settings ask for.
-        programs: What it is started by, names or paths: another file there is another runtime.
-        ways: How it is handed to a Docker of rtlab's own, from what is found around it.
-        features: Switches of the engine's without which it is known not to start. Where an engine is installed by roles
-            they are set at once; on this very machine it is tried without them first.
-        check: (profile) -> a warning, or an empty text; HostUnfit when the runtime cannot work on the machines that
-            are made from it. Asked before anything is made.
-    """
-
-    name: str
-    title: str
-    docker_name: str
-    role: str
-    proof: str
-    own_kernel: bool
-    needs_kvm: bool = False
-    variants: bool = False
-    known_errors: Mapping[str, str] = field(default_factory=dict)
-    summary: str = ""
-    shim: str = ""
-    engine: str = ""
-    settings: frozenset[str] = frozenset()
-    pin: Callable[[Any, Any], Any] = field(default=lambda pins, settings: pins, compare=False)
-    check: Callable[[Any], str] = field(default=lambda pins: "", compare=False)
-    programs: tuple[str, ...] = ()
-    features: Mapping[str, bool] = field(default_factory=dict)
-    ways: Callable[[Surroundings], Ways] = field(default=lambda around: "it has no wiring", compare=False)
-
-    def meaning_of(self, message: str) -> str:
-        """What a message of the engine or of this runtime means, in a sentence; empty when it is not known."""
-        return next((meaning for words, meaning in self.known_errors.items() if words in message), "")

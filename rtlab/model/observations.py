@@ -8,7 +8,8 @@ from enum import Enum
 from typing import Any, Literal, Protocol
 
 from rtlab.model.campaign import CampaignSpec, Design, Trial
-from rtlab.model.machines import Json, Machine, Runtime
+from rtlab.model.machines import Json, Machine
+from rtlab.model.runtimes import Runtime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from rtlab.artifacts import images, profile, programs
 from rtlab.artifacts import pins as digests
 from rtlab.artifacts.profile import Profile
 from rtlab.artifacts.programs import Programs
-from rtlab.config import TestbedSettings, hypervisors
+from rtlab.config import TestbedSettings, kept, of_runtimes
+from rtlab.config.setting import digest_keys
 from rtlab.connection import archive
 from rtlab.connection.playbook import apply
 from rtlab.errors import HostUnfit, UsageError
@@ -28,9 +29,6 @@ from rtlab.testbed.proving import prove
 from rtlab.testbed.stamp import STAMP, read_stamp, stamp_of
 
 PROVISION_TIMEOUT_S = 3600.0
-
-# Settings that hold the digest of a download.
-DIGESTS = ("kata_sha256", "box_sha256", "gvisor_sha512", "crun_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,21 +61,14 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
     """
     provider: Provider = plugins.provider(settings.provider)
     pins = profile.load(settings.profile)
-    for name in plugins.names("runtimes"):
-        pins = plugins.runtime(name).pin(pins, settings)
+    for runtime in of_runtimes(settings):
+        pins = runtime.pinned(pins, settings.runtimes)
     pins = _with_switches(pins, settings)
-    hypervisors.require(
-        settings.runtimes,
-        settings.kata,
-        version=str(pins.role_variables.get("kata_version", "")),
-        flavour=str(pins.role_variables.get("kata_flavour", "go")),
-        archive=settings.kata_archive,
-    )
     given = _given(settings)
     folder = state.path.parent
     pins = profile.with_sources(pins, given)
     locked = digests.read(folder)
-    wanted = profile.missing_pins(pins, settings.runtimes, {k: v for k, v in given.items() if k not in DIGESTS})
+    wanted = profile.missing_pins(pins, settings.runtimes, _without_digests(given, settings))
     digests.refuse_changes(wanted, given, locked)
     given = {**digests.recall(wanted, locked), **given}
     if "box_sha256" in given:
@@ -97,8 +88,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
         testbed = _with_runtimes(testbed, settings, unavailable)
         if brought.of:
             testbed = replace(testbed, details={**testbed.details, **_told(brought, pins)})
-        chosen = {"kata": settings.kata, "kata_version": settings.kata_version, "kata_flavour": settings.kata_flavour}
-        testbed = replace(testbed, details={**testbed.details, **{k: v for k, v in chosen.items() if v}})
+        testbed = replace(testbed, details={**testbed.details, **kept(settings)})
         state.write_testbed(testbed)
         if testbed.level is Level.SIMULATED:
             return Up(testbed=testbed, provisioned=(), changed={}, unavailable=unavailable, failed_proofs=())
@@ -307,8 +297,9 @@ def _variables(
         "images_registry": list(prepared.registry),
         "images_archives": list(prepared.archives),
         "bench_tools_probe": str(probe),
-        "kata_variants": {name: dict(variant) for name, variant in settings.kata.items()},
     }
+    for runtime in of_runtimes(settings):
+        variables |= runtime.variables()
     # What the engine starts by itself comes with it.
     files = {plugins.runtime(name).role: brought.files(name) for name in brought.runtimes - set(programs.NEEDED)}
     variables |= {f"{role}_programs": listed for role, listed in files.items()}
@@ -320,9 +311,12 @@ def _variables(
 
 def _given(settings: TestbedSettings) -> dict[str, str]:
     """What the user gave that the profile may not pin."""
-    given = {key: getattr(settings, key) for key in (*DIGESTS, "crun_url")}
-    if settings.kata_archive.startswith("https://"):
-        given["kata_url"] = settings.kata_archive
-    elif settings.kata_archive:
-        given["kata_archive"] = str(Path(settings.kata_archive).expanduser().resolve())
+    given = {key: getattr(settings, key) for key in digest_keys(type(settings))}
+    for runtime in of_runtimes(settings):
+        given |= runtime.sources()
     return {key: value for key, value in given.items() if value}
+
+
+def _without_digests(given: Mapping[str, str], settings: TestbedSettings) -> dict[str, str]:
+    digests_of_files = digest_keys(type(settings))
+    return {key: value for key, value in given.items() if key not in digests_of_files}

@@ -22,6 +22,7 @@ from rtlab.errors import CommandFailed
 from rtlab.model import ignore_events
 from rtlab.providers.vagrant import provider as vagrant
 from rtlab.providers.vagrant import virtualbox
+from rtlab.providers.vagrant.blueprint import Blueprint
 from rtlab.state import StateFolder
 
 pytestmark = [
@@ -53,7 +54,10 @@ def prepared(tmp_path: Path, **hardware: Any) -> tuple[StateFolder, dict[str, An
     state = StateFolder(tmp_path / ".rtlab")
     wanted = {"accel": "virtualbox", "cpus": 4, "memory_mb": 8192, "disk_gb": 10, "disk_cache": "none"} | hardware
     pins = profile.load("paper-2020")
-    data = vagrant.PROVIDER._prepare("virtualbox", wanted, made, pins, 2, ID, state, ignore_events)
+    blueprint = Blueprint(
+        testbed_id=ID, backend="virtualbox", hardware=wanted, box=made, suite=pins.suite, count=2, ports={}
+    )
+    data = blueprint.prepare(state, tmp_path / "log", ignore_events)
     return state, data, written(state, data)
 
 

@@ -39,7 +39,8 @@ BUILDS = bool(os.environ.get("RTLAB_VM_BUILDS"))
 LOOK = (
     "systemctl list-units --type service --all --plain --no-legend 'docker*' 'containerd*' 'rtlab-*' | cut -d' ' -f1; "
     "docker info --format '{{.ID}} {{.ServerVersion}} {{json .Runtimes}}'; docker ps -aq; docker images -q; "
-    "ip -brief link | cut -c1-40; iptables-save | grep -v '^#' | cut -d'[' -f1; ls /run/netns /opt /etc/docker 2>/dev/null; "
+    "ip -brief link | cut -c1-40; iptables-save | grep -v '^#' | cut -d'[' -f1; "
+    "ls /run/netns /opt /etc/docker 2>/dev/null; "
     "cat /etc/docker/daemon.json; mount | cut -d' ' -f1-3 | sort; "
     "ls -d /run/rtlab-* /sys/fs/cgroup/rtlab-* 2>/dev/null; true"
 )

@@ -1,18 +1,38 @@
 """What doctor checks, as data: each check says what was found, why it matters and the exact command that mends it.
 
 Pure: ``examine`` judges recorded facts (``rtlab.host.facts.HostFacts``), so every failure can be tested with a fixture.
-A family of checks is a file.
+A family of checks is a file; what a provider or a runtime needs is in its folder (``doctor.py``).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+from rtlab import plugins
 from rtlab.config import TestbedSettings
-from rtlab.host.checks import figures, local, machines, programs, room, system, virtualbox, virtualization
+from rtlab.host.checks import figures, programs, room, runtimes, system, virtualization
 from rtlab.host.checks.contract import Check, Group, Look, Status, proven, takes_modules, version
 from rtlab.host.checks.system import FIXABLE
 from rtlab.host.facts import HostFacts
 
-__all__ = ["FIXABLE", "Check", "Group", "Status", "blocking", "examine", "proven", "takes_modules", "version"]
+__all__ = [
+    "FIXABLE",
+    "Check",
+    "Group",
+    "Status",
+    "blocking",
+    "examine",
+    "of_providers",
+    "proven",
+    "takes_modules",
+    "version",
+]
+
+
+def of_providers() -> tuple[Any, ...]:
+    """The modules ``doctor`` of the providers that have one: ``TITLES``, group of checks -> its title, and
+    ``checks(look)``."""
+    return tuple(plugins.doctors("providers").values())
 
 
 def examine(facts: HostFacts, settings: TestbedSettings | None = None) -> tuple[Check, ...]:
@@ -23,8 +43,8 @@ def examine(facts: HostFacts, settings: TestbedSettings | None = None) -> tuple[
     """
     look = Look(facts, settings or TestbedSettings())
     families = (
-        *(system.system, virtualization.virtualization, local.local, programs.programs),
-        *(machines.libvirt, machines.vagrant, virtualbox.virtualbox, room.room, figures.figures),
+        *(system.system, virtualization.virtualization, *(provider.checks for provider in of_providers())),
+        *(runtimes.runtimes, programs.programs, room.room, figures.figures),
     )
     return tuple(check for family in families for check in family(look))
 

@@ -11,8 +11,8 @@ from rtlab.host import today
 from rtlab.host.facts import HostFacts
 
 Status = Literal["ok", "warning", "missing", "not needed"]
-# Whom a check concerns: a kind of provider, everybody, or only the figures' quality.
-Group = Literal["any", "local", "libvirt", "virtualbox", "static", "simulated", "figures"]
+# Whom a check concerns: a kind of machines (``local``, ``libvirt`` …), ``any``, or the figures' quality (``figures``).
+Group = str
 # The groups that make machines with Vagrant.
 MACHINES: tuple[Group, ...] = ("libvirt", "virtualbox")
 

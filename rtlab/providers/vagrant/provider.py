@@ -18,24 +18,19 @@ from types import ModuleType
 from typing import Any, cast
 
 from rtlab import atomic, content
-from rtlab.artifacts.box import catalogue
-from rtlab.artifacts.box.catalogue import Box
 from rtlab.artifacts.profile import Profile
 from rtlab.config import TestbedSettings
-from rtlab.connection import keys
 from rtlab.connection.rebooting import boot_id, reboot_over_ssh, set_clock
 from rtlab.connection.ssh import SSHShell
 from rtlab.errors import HostUnfit, MachineUnreachable, RtlabError, UsageError
 from rtlab.model import EngineAt, Event, Level, Machine, Notify, Resource, Shell, Testbed
 from rtlab.providers.contract import MachineStatus, Provider
-from rtlab.providers.vagrant import libvirt, libvirtd, seed, virtualbox
+from rtlab.providers.vagrant import libvirt, libvirtd, virtualbox
+from rtlab.providers.vagrant.blueprint import Blueprint
 from rtlab.providers.vagrant.hardware import accelerator, backend_of, reachable
-from rtlab.providers.vagrant.nodes import BOX_DISK_GB, SETTINGS, Node, box_of, free_port, level_of, mac_of, seed_of
+from rtlab.providers.vagrant.nodes import SETTINGS, box_of, level_of
 from rtlab.providers.vagrant.watched import WatchedVagrant
 from rtlab.state import StateFolder, now
-
-# A machine's first boot; an emulated one with all cores busy has been seen to take minutes.
-BOOT_TIMEOUT_S = 600
 
 ANSWER_TIMEOUT_S = 300.0
 
@@ -95,8 +90,16 @@ class VagrantProvider(Provider):
             if backend == "libvirt":
                 libvirt.start_again(testbed_id, log)
         else:
-            the_box = box_of(settings, profile, backend, notify)
-            data = self._prepare(backend, hardware, the_box, profile, settings.nodes, testbed_id, state, notify)
+            blueprint = Blueprint(
+                testbed_id=testbed_id,
+                backend=backend,
+                hardware=hardware,
+                box=box_of(settings, profile, backend, notify),
+                suite=profile.suite,
+                count=settings.nodes,
+                ports={m["name"]: m["ssh_port"] for m in (written or {}).get("machines", [])},
+            )
+            data = blueprint.prepare(state, log, notify)
         atomic.write_json(folder / "machines.json", data, 0o600)
         shutil.copyfile(content.root() / "Vagrantfile", folder / "Vagrantfile")
         vagrant = WatchedVagrant(folder, log, _vagrant_home(state))
@@ -110,96 +113,6 @@ class VagrantProvider(Provider):
         _wait_for_answers(testbed.machines, ANSWER_TIMEOUT_S)
         notify(Event(stage="machines", message="All machines answer", fraction=1.0))
         return testbed
-
-    def _prepare(
-        self,
-        backend: str,
-        hardware: Mapping[str, Any],
-        the_box: Box,
-        profile: Profile,
-        count: int,
-        testbed_id: str,
-        state: StateFolder,
-        notify: Notify,
-    ) -> dict[str, Any]:
-        """Make keys, network, pool and seeds; returns the content of machines.json."""
-        log = _log(state)
-        key_folder = state.folder("keys")
-        client = keys.ensure(key_folder / "id_ed25519", f"rtlab {testbed_id}")
-        names = [f"node{number}" for number in range(1, count + 1)]
-        host_keys = {n: keys.ensure(key_folder / f"{n}_host_key", f"rtlab {testbed_id} {n}") for n in names}
-        notify(Event(stage="machines", message="Making network and storage"))
-        data: dict[str, Any] = {}
-        if backend == "libvirt":
-            label = f"rtlab-{testbed_id}"
-            subnet = libvirt.network_address(testbed_id) or libvirt.choose_subnet(testbed_id, libvirt.routed_subnets())
-            nodes = [
-                Node(name=n, mac=mac_of("52:54:00", testbed_id, i), address=str(subnet[10 + i]), port=22, host_key=k)
-                for i, (n, k) in enumerate(host_keys.items(), 1)
-            ]
-            hosts = [libvirt.Host(name=n.name, mac=n.mac, address=n.address) for n in nodes]
-            state.note("intend", "network", label, testbed_id, backend=backend, subnet=str(subnet))
-            libvirt.ensure_network(testbed_id, libvirt.network_xml(testbed_id, subnet, hosts), log)
-            state.note("have", "network", label, testbed_id, backend=backend, subnet=str(subnet))
-            state.note("intend", "pool", label, testbed_id, backend=backend)
-            libvirt.ensure_pool(testbed_id, log)
-            state.note("have", "pool", label, testbed_id, backend=backend)
-            name_server = str(subnet[1])
-            data["libvirt"] = {
-                "uri": libvirt.URI,
-                "pool": label,
-                "network": label,
-                "network_address": str(subnet),
-            }
-        else:
-            previous = {m["name"]: m["ssh_port"] for m in (_written(state, testbed_id) or {}).get("machines", [])}
-            nodes = [
-                Node(
-                    name=n,
-                    mac=mac_of("08:00:27", testbed_id, i),
-                    address="127.0.0.1",
-                    port=previous.get(n) or free_port(),
-                    host_key=k,
-                )
-                for i, (n, k) in enumerate(host_keys.items(), 1)
-            ]
-            name_server = "10.0.2.3"  # VirtualBox's NAT answers there
-        keys.write_known_hosts(key_folder / "known_hosts", [(n.address, n.port, n.host_key) for n in nodes])
-        machines = []
-        for node in nodes:
-            image = seed.image(seed_of(node, client, testbed_id, profile.suite, name_server))
-            machines.append(
-                {
-                    "name": node.name,
-                    "mac": node.mac,
-                    "address": node.address,
-                    "ssh_port": node.port,
-                    "host_key": node.host_key.type_and_blob,
-                    "seed": _place_seed(backend, node.name, image, testbed_id, state),
-                }
-            )
-        # vagrant-libvirt looks for a box's volume by name in all pools: a name without the testbed's id would find
-        # another testbed's volume, and that one's teardown would take this one's disks away.
-        name = f"rtlab-{testbed_id}/{profile.suite}"
-        metadata = state.folder("vagrant") / "box-metadata.json"
-        atomic.write_json(metadata, catalogue.metadata(name, the_box))
-        return data | {
-            "testbed": testbed_id,
-            "backend": backend,
-            "user": seed.USER,
-            "private_key": str((key_folder / "id_ed25519").resolve()),
-            "boot_timeout_s": BOOT_TIMEOUT_S,
-            "grow_disk": int(hardware["disk_gb"]) > BOX_DISK_GB,
-            "hardware": dict(hardware),
-            "box": {
-                "name": name,
-                "version": the_box.version,
-                "url": metadata.resolve().as_uri(),
-                "sha256": the_box.sha256,
-                "provisioned": the_box.provisioned,
-            },
-            "machines": machines,
-        }
 
     # ------------------------------------------------------------- in use
 
@@ -375,14 +288,6 @@ def _all_running(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bo
 
 def _all_exist(module: Any, testbed_id: str, written: Mapping[str, Any]) -> bool:
     return {m["name"] for m in written["machines"]} <= set(module.states(testbed_id))
-
-
-def _place_seed(backend: str, name: str, image: bytes, testbed_id: str, state: StateFolder) -> str:
-    if backend == "libvirt":
-        return libvirt.put_volume(testbed_id, f"{name}-seed.iso", image, _log(state))
-    file = state.folder("vagrant") / f"{name}-seed.iso"
-    atomic.write_bytes(file, image, 0o600)
-    return str(file.resolve())
 
 
 def _vagrant_home(state: StateFolder) -> Path:

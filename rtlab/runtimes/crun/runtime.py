@@ -2,6 +2,7 @@
 
 from rtlab.model import Runtime
 from rtlab.runtimes.crun import wiring
+from rtlab.runtimes.crun.settings import CrunSettings
 
 RUNTIME = Runtime(
     name="crun",
@@ -11,7 +12,7 @@ RUNTIME = Runtime(
     proof="crun",
     own_kernel=False,
     needs_kvm=False,
-    settings=frozenset({"crun_url", "crun_sha256"}),
+    settings=CrunSettings,
     summary="An OCI runtime in C.",
     programs=(wiring.PROGRAM,),
     ways=wiring.ways,

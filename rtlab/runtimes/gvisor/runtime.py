@@ -2,6 +2,7 @@
 
 from rtlab.model import Runtime
 from rtlab.runtimes.gvisor import wiring
+from rtlab.runtimes.gvisor.settings import GvisorSettings
 
 RUNTIME = Runtime(
     name="gvisor",
@@ -18,7 +19,7 @@ RUNTIME = Runtime(
             "this gVisor is older than this kernel: Linux 6.11 and later need a release after 2024-07-29"
         ),
     },
-    settings=frozenset({"gvisor_sha512"}),
+    settings=GvisorSettings,
     summary="A user-space kernel that intercepts system calls.",
     programs=(wiring.PROGRAM,),
     ways=wiring.ways,

@@ -61,14 +61,18 @@ def known_sha256(version: str, flavour: str = "go") -> str:
     return KNOWN_SHA256.get(f"{version} go" if apart else version, "")
 
 
+def of(pins: Profile) -> tuple[str, str]:
+    """Release and flavour that a profile installs."""
+    return str(pins.role_variables.get("kata_version", "")), str(pins.role_variables.get("kata_flavour", "go"))
+
+
 def chosen(pins: Profile, version: str, flavour: str) -> Profile:
     """The profile with another release of Kata, or flavour; its digest is then that one's, empty where none is known.
 
     ``version`` or ``flavour`` empty: the profile's.
     """
     have: Mapping[str, Any] = pins.role_variables
-    version = version or str(have.get("kata_version", ""))
-    flavour = flavour or str(have.get("kata_flavour", "go"))
+    version, flavour = (asked or pinned for asked, pinned in zip((version, flavour), of(pins), strict=True))
     if (version, flavour) == (have.get("kata_version"), have.get("kata_flavour", "go")):
         return pins
     changes = {"kata_version": version, "kata_flavour": flavour, "kata_url": url(version, flavour)}

@@ -6,16 +6,11 @@ from typing import Any
 
 from rtlab.model import Runtime
 from rtlab.runtimes.kata import wiring
-
-
-def _pin(pins: Any, settings: Any) -> Any:
-    from rtlab.runtimes.kata import release  # only `up` pays for loading it
-
-    return release.chosen(pins, settings.kata_version, settings.kata_flavour)
+from rtlab.runtimes.kata.settings import KataSettings
 
 
 def _check(pins: Any) -> str:
-    from rtlab.runtimes.kata import compatibility
+    from rtlab.runtimes.kata import compatibility  # only `up` pays for loading it
 
     return compatibility.require(pins.role_variables, pins.box.get("kernel_arguments", ()), pins.suite)
 
@@ -29,10 +24,10 @@ RUNTIME = Runtime(
     proof="kata",
     own_kernel=True,
     needs_kvm=True,
+    unpacked=True,
     variants=True,
     summary="A light virtual machine around each container.",
-    settings=frozenset({"kata", "kata_version", "kata_flavour", "kata_archive", "kata_sha256"}),
-    pin=_pin,
+    settings=KataSettings,
     check=_check,
     programs=wiring.SHIMS + wiring.COMMANDS,
     ways=wiring.ways,

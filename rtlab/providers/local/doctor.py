@@ -1,14 +1,21 @@
-"""What containers on this very machine need: engine, namespaces, runtimes."""
+"""What doctor looks at for containers on this very machine: engine, namespaces, builds, room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rtlab.host import today
-from rtlab.host.checks.contract import Check, Look, Status, check, proven, version
+from rtlab.host.checks.contract import Check, Look, check
+from rtlab.host.checks.room import disk
+from rtlab.units import GIB
+
+TITLES: Mapping[str, str] = {"local": "This machine (local)"}
+
+# For Docker's images, one campaign, and what it writes.
+DISK_BYTES = 5 * GIB
 
 
-def local(look: Look) -> Iterator[Check]:
+def checks(look: Look) -> Iterator[Check]:
     facts = look.facts
     yield from _builds(look)
     yield check(
@@ -71,21 +78,7 @@ def local(look: Look) -> Iterator[Check]:
             look.install("apparmor"),
             "local",
         )
-    for name, package in (("runc", "runc"), ("crun", "crun"), ("gvisor", "runsc"), ("kata", "")):
-        if look.modules and name in ("runc", "gvisor"):
-            yield check(f"runtime-{name}", f"runtime {name}", "ok", "today's", "it is compared", "", "local")
-        else:
-            yield _runtime(look, name, package)
-    can = look.modules and not facts.lacks_rust
-    yield check(
-        "runtime-youki",
-        "runtime youki",
-        "ok" if can else "warning",
-        "today's" if can else (facts.lacks_rust if look.modules else "only built from its crate, with the others"),
-        "a runtime under comparison",
-        "Rust of rustup.rs; on Debian 12: " + look.install("rustc-web", "cargo-web"),
-        "local",
-    )
+    yield disk(look, "local", "disk here", DISK_BYTES, "local")
 
 
 def _builds(look: Look) -> Iterator[Check]:
@@ -118,28 +111,3 @@ def _builds(look: Look) -> Iterator[Check]:
             look.install("gcc", "libc6-dev", "libseccomp-dev", "pkg-config"),
             "local",
         )
-
-
-def _runtime(look: Look, name: str, package: str) -> Check:
-    facts = look.facts
-    there = facts.runtimes.get(name, "")
-    status: Status = "ok" if there else ("missing" if name == "runc" else "warning")
-    found = there or "not installed"
-    remedy = (
-        look.install(package)
-        if package
-        else (
-            "Give a release archive: rtlab up --kata-archive FILE --kata-sha256 SUM "
-            "(github.com/kata-containers/kata-containers/releases)"
-        )
-    )
-    why = "the runtime under comparison" if name != "runc" else "the baseline, and the engine's default"
-    if name == "crun" and there and version(there) < (1, 9) and facts.cgroups == "hybrid":
-        status, found = "warning", f"{there} refuses containers where cgroups are hybrid, as here"
-        remedy = "Boot with systemd.unified_cgroup_hierarchy=1, or leave crun out."
-    if name == "gvisor" and not there and facts.os_id == "ubuntu":
-        remedy = "Ubuntu has no package: see https://gvisor.dev/docs/user_guide/install/ (doctor --fix leaves it out)."
-    if name == "kata" and not proven(facts):
-        status, found = "warning", f"{there or 'not installed'}; KVM boots no guest here, so it could not start"
-        remedy = "See: KVM boots a guest."
-    return check(f"runtime-{name}", f"runtime {name}", status, found, why, remedy, "local")

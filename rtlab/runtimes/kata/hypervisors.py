@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 from rtlab import content
-from rtlab.errors import ConfigError
 
 
 @cache
@@ -45,17 +43,6 @@ def hypervisors(version: str = "", flavour: str = "") -> dict[str, str]:
     }
 
 
-def wanted(runtimes: Iterable[str], variants: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Arm of Kata -> hypervisor that it names: by its section, or by its own name where it has none."""
-    found = {}
-    for runtime in runtimes:
-        name, _, variant = runtime.partition(":")
-        section = variants.get(variant, {"hypervisor": variant})
-        if name == "kata" and variant and section.get("hypervisor"):
-            found[runtime] = str(section["hypervisor"])
-    return found
-
-
 def refusal(hypervisor: str, version: str, flavour: str) -> str:
     """Why a release has no configuration for a hypervisor, and for which it has one; empty when it has."""
     have = hypervisors(version, flavour)
@@ -67,22 +54,3 @@ def refusal(hypervisor: str, version: str, flavour: str) -> str:
     one = "a configuration" if no == "has" else "configuration"
     listed = ", ".join(sorted(have)) or "none"
     return f"{of} {no} {one} for the hypervisor {hypervisor[:40]!r}; there are: {listed}"
-
-
-def require(
-    runtimes: Iterable[str], variants: Mapping[str, Mapping[str, Any]], *, version: str, flavour: str, archive: str
-) -> None:
-    """ConfigError for an arm whose hypervisor the release and flavour that will be installed do not have.
-
-    Args:
-        archive: One's own may be a build with others: then only arms without a section are asked about.
-    """
-    for runtime, hypervisor in wanted(runtimes, variants).items():
-        if archive and runtime.partition(":")[2] in variants:
-            continue
-        if why := refusal(hypervisor, version, flavour):
-            raise ConfigError(
-                f"{runtime}: {why}.",
-                remedy="Name another one in --runtimes or [testbed.kata], or choose another --kata-version or "
-                "--kata-flavour.",
-            )

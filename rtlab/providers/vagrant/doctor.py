@@ -1,10 +1,28 @@
-"""Vagrant, and libvirt beneath it."""
+"""What doctor looks at for Vagrant's machines: Vagrant, libvirt or VirtualBox beneath it, room for them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rtlab.host.checks.contract import MACHINES, Check, Look, check
+from rtlab.host.checks.room import disk
+from rtlab.providers.vagrant.doctor_virtualbox import virtualbox
+from rtlab.units import GIB, MIB, format_bytes
+
+TITLES: Mapping[str, str] = {
+    "libvirt": "Vagrant machines with libvirt",
+    "virtualbox": "Vagrant machines with VirtualBox",
+}
+
+# For boxes, images and one campaign.
+DISK_BYTES = 12 * GIB
+# A host needs this much for itself beside its machines.
+HOST_MEMORY_BYTES = 1 * GIB
+
+
+def checks(look: Look) -> Iterator[Check]:
+    for family in (libvirt, vagrant, virtualbox, room):
+        yield from family(look)
 
 
 def libvirt(look: Look) -> Iterator[Check]:
@@ -70,3 +88,35 @@ def vagrant(look: Look) -> Iterator[Check]:
         "python3 -m pip install 'python-vagrant>=1.0,<2'",
         *MACHINES,
     )
+
+
+def room(look: Look) -> Iterator[Check]:
+    facts, settings = look.facts, look.settings
+    yield disk(look, "libvirt", "disk for machines", DISK_BYTES, *MACHINES)
+    memory = settings.nodes * settings.memory_mb * MIB + HOST_MEMORY_BYTES
+    fits = facts.memory_available_bytes >= memory
+    yield check(
+        "memory",
+        "memory for the machines",
+        "ok" if fits else "missing",
+        f"{format_bytes(facts.memory_available_bytes)} available of {format_bytes(facts.memory_bytes)}; "
+        f"{settings.nodes} x {settings.memory_mb} MiB and 1 GiB for the host are wanted",
+        "a host that swaps measures its disk",
+        f"rtlab up --memory-mb {max(512, _fitting_memory(look))}  (the paper's machines have 8192)",
+        *MACHINES,
+    )
+    yield check(
+        "cores",
+        "CPUs for the machines",
+        "ok" if facts.cores >= settings.cpus else "warning",
+        f"{facts.cores} here, {settings.cpus} per machine are wanted",
+        "more virtual CPUs than real ones make the machine wait for itself; only one machine works at a time",
+        f"rtlab up --cpus {max(1, facts.cores)}",
+        *MACHINES,
+    )
+
+
+def _fitting_memory(look: Look) -> int:
+    """MiB per machine that fit beside the host, rounded down to 256."""
+    free = look.facts.memory_available_bytes - HOST_MEMORY_BYTES
+    return free // look.settings.nodes // MIB // 256 * 256
