@@ -324,7 +324,7 @@ def test_the_median_of_a_trials_values_counts_once() -> None:
     [
         (lambda t: 1.0, 16, lambda t: False, "no practical difference"),
         (lambda t: 2.0 if t.arm == "gvisor" else 1.0, 16, lambda t: False, "takes 2.00 times as long"),
-        (noisy(1.2), 1, lambda t: False, "one more block in which they swap machines would mend it"),
+        (noisy(1.2), 1, lambda t: False, "one more block in which they swap machines would tell them apart"),
         (noisy(1.2), 2, lambda t: False, "because an interval takes more blocks"),
         (noisy(1.2), 3, lambda t: False, "3 blocks"),
         (lambda t: 0.0, 16, lambda t: False, "0 or negative"),

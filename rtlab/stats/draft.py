@@ -76,13 +76,13 @@ def step_of(metric: Metric) -> float:
 
 
 def apart(d: Draft, spec: CampaignSpec, names: Mapping[str, str]) -> str:
-    """Why runtime and machine cannot be told apart in these pairs, and what would mend it."""
+    """Why runtime and machine cannot be told apart in these pairs, and what would change that."""
     where = sorted({(p.arm_machine, p.baseline_machine) for p in d.pairs})
     arm, baseline = names.get(d.arm, d.arm), names.get(spec.baseline, spec.baseline)
-    mend = "one more block in which they swap machines would mend it"
+    more = "one more block in which they swap machines would tell them apart"
     if len(where) == 1:
-        return f"{arm} ran on {where[0][0]} and {baseline} on {where[0][1]} in every block that is left; {mend}"
-    return f"the blocks that are left do not tell runtime and machine apart; {mend}"
+        return f"{arm} ran on {where[0][0]} and {baseline} on {where[0][1]} in every block that is left; {more}"
+    return f"the blocks that are left do not tell runtime and machine apart; {more}"
 
 
 def _why_not(metric: Metric, mine: Series, base: Series, paired: Sequence[Pair], names: Mapping[str, str]) -> str:
