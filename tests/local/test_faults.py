@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -26,7 +25,7 @@ from rtlab.model import Outcome, Testbed, ignore_events
 from rtlab.providers.static.provider import PROVIDER
 from rtlab.state import StateFolder
 from rtlab.store import Campaign
-from tests.local.test_ssh import Sshd, _session_of, inventory
+from tests.local.test_ssh import Sshd, cut, inventory
 from tests.test_bench import parameters, spec_for
 
 pytestmark = pytest.mark.local
@@ -242,7 +241,7 @@ needs_sshd = pytest.mark.skipif(
 @needs_sshd
 def test_a_connection_dropped_in_a_trial_costs_that_trial(sshd: Sshd, bed: Testbed, tmp_path: Path) -> None:
     found = campaign(bed, tmp_path)
-    cutter = when_a_trial_began(tmp_path, lambda: os.kill(_session_of(sshd.process.pid), signal.SIGKILL))
+    cutter = when_a_trial_began(tmp_path, lambda: cut(sshd.sessions()))
     done = carry_out(bed, found, tmp_path)
     cutter.join()
 
@@ -260,9 +259,9 @@ def test_a_machine_that_went_away_in_a_trial_is_named_and_bench_goes_on_when_it_
     found = campaign(bed, tmp_path)
 
     def away() -> None:
-        session = _session_of(sshd.process.pid)
+        sessions = sshd.sessions()
         sshd.stop()
-        os.kill(session, signal.SIGKILL)
+        cut(sessions)
 
     cutter = when_a_trial_began(tmp_path, away)
     with pytest.raises(MachineUnreachable, match=r"Trial 1 .* stored as failed: Cannot reach node1") as caught:
@@ -289,7 +288,7 @@ def test_a_host_key_that_changed_stops_everything(sshd: Sshd, bed: Testbed, tmp_
 
     def another_machine() -> None:
         sshd.remember("other")
-        os.kill(_session_of(sshd.process.pid), signal.SIGKILL)
+        cut(sshd.sessions())
 
     cutter = when_a_trial_began(tmp_path, another_machine)
     with pytest.raises(MachineUnreachable, match=r"host key of node1 .* changed"):
