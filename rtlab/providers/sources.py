@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rtlab.artifacts.profile import load
+from rtlab.artifacts.profile import Profile, load
 from rtlab.config import TestbedSettings
 from rtlab.errors import UsageError
 from rtlab.host import today
@@ -12,9 +12,9 @@ AS_ASKED, NO_BUILD = "as asked for", "there is no build of it"
 SYSTEM = "system"
 
 
-def brings(settings: TestbedSettings) -> bool:
+def brings(settings: TestbedSettings, profile: Profile) -> bool:
     """Whether the profile's builds are put in place; else the machine's own engine and runtimes are taken."""
-    return bool(load(settings.profile).builds) and settings.engine != SYSTEM
+    return bool(profile.builds) and settings.engine != SYSTEM
 
 
 def check(settings: TestbedSettings, machine: str) -> None:

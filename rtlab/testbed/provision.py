@@ -112,7 +112,7 @@ def up(settings: TestbedSettings, state: StateFolder, notify: Notify, *, provisi
 
 def _obtain(provider: Provider, settings: TestbedSettings, pins: Profile, notify: Notify) -> Programs:
     """The builds that the roles are to install; none where the provider brings them itself, or nothing is brought."""
-    if not (provider.makes_machines or (provider.takes_builds and sources.brings(settings))):
+    if not (provider.makes_machines or (provider.takes_builds and sources.brings(settings, pins))):
         return Programs()
     return programs.obtain(settings.runtimes, pins, notify, own=settings.system_runtimes)
 

@@ -69,7 +69,7 @@ class LocalProvider(Provider):
         private = Engine(testbed_id)
         data = state.folder("local")
         wanted = tuple(name for name in settings.runtimes if ":" not in name)
-        if sources.brings(settings):
+        if sources.brings(settings, profile):
             further = [build for name in beside.others(settings.engines) for build in plugins.engine(name).builds]
             brought = bring(wanted, profile, testbed_id, state, notify, further, settings.system_runtimes)
         else:

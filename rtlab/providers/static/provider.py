@@ -69,7 +69,7 @@ class StaticProvider(Provider):
         boot_ids: dict[str, str] = {}
         own: list[beside.Own] = []
         lacking: dict[str, str] = {}
-        brings = sources.brings(settings)
+        brings = sources.brings(settings, profile)
         found = machines_of(hosts, may_reboot=settings.allow_reboot)
         for file in sorted({m.known_hosts_file for m in found if m.known_hosts_file}):
             if skipped := read_known_hosts(Path(file)).warning():
