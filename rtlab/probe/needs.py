@@ -1,12 +1,18 @@
 """The processes that a container needs, and what they use: by one rule for every runtime."""
 
+import ctypes
 import os
 import re
-from typing import Dict, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from rtlab.probe.base import Document
 from rtlab.probe.kernel import Process, processes, read, ticks
 from rtlab.probe.plugins import beside_containers, daemons
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+# The number of the system call kcmp, and of its question about address spaces (linux/kcmp.h).
+_KCMP = {"x86_64": 312, "aarch64": 272}
+_KCMP_VM = 1
 
 
 def cgroups_of(pid: int) -> Dict[str, str]:
@@ -118,10 +124,31 @@ def engine_cpu_seconds() -> float:
     return sum(cpu_of_process(pid) for pid, (_, comm, _) in processes().items() if comm in serving)
 
 
+def address_spaces(pids: Iterable[int]) -> List[int]:
+    """One process for each address space among these, by kcmp(2).
+
+    Processes that share one (gVisor's stubs, a vfork) show the same pages, and each of them all of them. Where the
+    kernel does not tell, every process counts as its own.
+    """
+    found: List[int] = []
+    for pid in sorted(pids):
+        if not any(_share_memory(pid, other) for other in found):
+            found.append(pid)
+    return found
+
+
+def _share_memory(pid: int, other: int) -> bool:
+    number = _KCMP.get(os.uname().machine)
+    if number is None:
+        return False
+    return int(_LIBC.syscall(*map(ctypes.c_long, (number, pid, other, _KCMP_VM, 0, 0)))) == 0
+
+
 def pss_bytes(cid: str) -> Optional[int]:
-    """Proportional set size of everything that the container needs, in bytes; None where the kernel does not tell."""
+    """Proportional set size of everything that the container needs, in bytes, each address space once; None where the
+    kernel does not tell."""
     total, known = 0, False
-    for pid in needed_by(cid):
+    for pid in address_spaces(needed_by(cid)):
         text = read("/proc/%s/smaps_rollup" % pid) or read("/proc/%s/smaps" % pid)
         for match in re.finditer(r"^Pss:\s+(\d+) kB", text, re.M):
             total += int(match.group(1)) * 1024
