@@ -125,7 +125,7 @@ def test_sentences_of_a_campaign_in_which_everything_happens(factor: float, tmp_
 
 def test_every_format_of_a_campaign_of_today(tmp_path: Path) -> None:
     built = report.build(store.Campaign(KEPT[-1]))
-    assert KEPT[-1].name == "local-2026-11"
+    assert KEPT[-1].name == "local-2026-11-27"
     assert {name: faults(text) for name, text in shown(built, tmp_path / "out") if faults(text)} == {}
 
 
