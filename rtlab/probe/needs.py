@@ -11,7 +11,7 @@ from rtlab.probe.plugins import beside_containers, daemons
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # The number of the system call kcmp, and of its question about address spaces (linux/kcmp.h).
-_KCMP = {"x86_64": 312, "aarch64": 272}
+_KCMP = dict(x86_64=312, aarch64=272)  # noqa: C408 (no keys of a document)
 _KCMP_VM = 1
 
 
