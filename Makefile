@@ -21,7 +21,7 @@ fast-tests: setup
 	.venv/bin/pytest
 
 local-tests: setup
-	.venv/bin/pytest -m local
+	.venv/bin/pytest -m "local and not slow"
 
 vm-tests: setup  ## The whole path on emulated machines; takes up to 40 minutes.
 	.ci/vm

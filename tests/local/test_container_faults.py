@@ -2,7 +2,7 @@
 kernel kills for want of memory, a Docker that is replaced, one that is interrupted as it starts, a process that nothing
 can end. After each the seven invariants hold (tests/invariants.py).
 
-RTLAB_TEST_FAULTS=1 runs them: each takes 10 to 60 s, of which Docker itself waits for whom it cannot kill."""
+`pytest -m "local and slow"` runs them: each takes 10 to 60 s, of which Docker itself waits for whom it cannot kill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.local.test_machine_faults import ended, little_memory, running
 pytestmark = [
     pytest.mark.local,
     pytest.mark.timeout(900),
-    pytest.mark.skipif("RTLAB_TEST_FAULTS" not in os.environ, reason="slow: RTLAB_TEST_FAULTS=1 runs it"),
+    pytest.mark.slow,
     pytest.mark.skipif(not own.find("dockerd"), reason="docker.io is missing"),
 ]
 T = TypeVar("T")

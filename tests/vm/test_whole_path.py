@@ -4,7 +4,7 @@ One machine is provisioned, its roles are applied once more (the idempotence tes
 machines come from that box; then the five experiments under runC and gVisor with one reboot per block and arm; then the
 report; then teardown, after which nothing may be there that was not there before.
 
-RTLAB_VM_BUILDS=1 also puts today's engine beside a machine's own, as the static provider does by default.
+`-m "vm and slow"` puts today's engine beside a machine's own, as the static provider does by default.
 RTLAB_VM_BLOCKS=2 runs two blocks, each arm on each machine: some ten minutes more, which CI has not got.
 RTLAB_VM_KEEP_CAMPAIGN=FOLDER keeps the campaign (it is where tests/data/emulated-debian-12 came from).
 """
@@ -34,7 +34,6 @@ UP = (
     *("--provider", "libvirt", "--accel", "tcg", "--profile", "debian-12", "--runtimes", "runc,gvisor"),
     *("--cpus", "2", "--memory-mb", "2048"),
 )
-BUILDS = bool(os.environ.get("RTLAB_VM_BUILDS"))
 # What a machine has that an engine of rtlab's beside its own must not change.
 LOOK = (
     "systemctl list-units --type service --all --plain --no-legend 'docker*' 'containerd*' 'rtlab-*' | cut -d' ' -f1; "
@@ -251,9 +250,7 @@ def test_the_same_machines_by_an_inventory_are_measured_and_left_alone(
     assert still == ""
 
 
-@pytest.mark.skipif(
-    not BUILDS, reason="today's engine beside a machine's own: RTLAB_VM_BUILDS=1, about ten minutes more"
-)
+@pytest.mark.slow
 def test_todays_engine_runs_beside_the_machines_own_and_leaves_it_alone(
     testbed: dict[str, Any], campaign: Path, tmp_path: Path
 ) -> None:
