@@ -20,7 +20,7 @@ MB = 1_000_000
 SCALES: dict[str, tuple[str, Fraction]] = {
     "s": ("s", Fraction(1)),
     "ms": ("s", Fraction(1, 1000)),
-    "us": ("s", Fraction(1, 1_000_000)),
+    "µs": ("s", Fraction(1, 1_000_000)),
     "B": ("B", Fraction(1)),
     "KiB": ("B", Fraction(KIB)),
     "MiB": ("B", Fraction(MIB)),
@@ -38,9 +38,9 @@ SCALES: dict[str, tuple[str, Fraction]] = {
 }
 
 # From small to large: where a value takes its unit from when its own would give a number that nobody reads.
-_LADDERS = (("us", "ms", "s"), ("B", "KiB", "MiB", "GiB"), ("B/s", "K/s", "MiB/s", "GiB/s"))
+_LADDERS = (("µs", "ms", "s"), ("B", "KiB", "MiB", "GiB"), ("B/s", "K/s", "MiB/s", "GiB/s"))
 # A number that is shown lies between these, where a unit can be found for it.
-_SMALLEST, _LARGEST = 0.01, 10_000
+_SMALLEST, _LARGEST = 0.1, 10_000
 # Ratios beyond are no sizes any more: only that they are beyond is said.
 _LEAST_RATIO, _MOST_RATIO = 0.001, 1000
 # Share of a mean below which a deviation is the rounding of sums, and no scatter of what was measured.

@@ -41,6 +41,24 @@ def test_a_release_has_its_day_whatever_words_stand_around_it(product: str, word
     assert known.old == (released < "2025-11-25")
 
 
+@pytest.mark.parametrize(
+    ("words", "number"),
+    [
+        ("runc version 1.5.2", "1.5.2"),
+        ("runc version 1.1.5+ds1", "1.1.5+ds1"),
+        ("kata-runtime  : 1.12.1", "1.12.1"),
+        ('Kata Containers containerd shim (Golang): id: "io.containerd.kata.v2", version: 4.0.0', "4.0.0"),
+        ("runsc version release-20260905.0", "20260905.0"),
+        ("v2.4.2", "2.4.2"),
+        ("2.0.0-beta.24", "2.0.0-beta.24"),
+        ("not known", "not known"),
+        ("9." * 200, ("9." * 20)),
+    ],
+)
+def test_the_number_of_a_version_in_few_words(words: str, number: str) -> None:
+    assert ages.number(words) == number
+
+
 @pytest.mark.parametrize(("started", "old"), [("2024-03-29T23:59:59Z", False), ("2024-03-30T00:00:00Z", True)])
 def test_old_is_more_than_a_year_before_the_campaign_to_the_day(started: str, old: bool) -> None:
     assert ages.age("runc", "1.1.5", started).old is old  # 2023-03-29

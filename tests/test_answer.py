@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtlab import report
+from rtlab import report, store
 from rtlab.model import Comparison, Estimate, Level, Metric, Outcome, Verdict
 from rtlab.report import answer, plots, terminal
 from rtlab.report.answer import Answer, Cell, Line
@@ -50,16 +51,15 @@ def test_the_answer_has_values_ratios_failures_and_reasons(tmp_path: Path) -> No
 
     assert found.title == "gVisor and Kata against runC"
     assert found.warnings == ("Simulated values: no figure means anything.",)
-    assert found.summary[0] == "6 blocks on 1 machine"
-    assert found.summary[1:3] == ("margin −4.8/+5 %", "29 of 36 trials usable")
+    assert found.summary == ("6 blocks (rounds of all runtimes) on 1 machine", "29 of 36 trials usable")
     boot, io_ = found.lines
-    assert (boot.label, boot.about) == ("Start to first page", "s, lower is better")
+    assert (boot.label, boot.unit, boot.direction) == ("Start to first web page", "s", "lower is better")
     assert boot.baseline == pytest.approx(0.5, rel=0.02)
-    assert io_.about == "MiB/s, higher is better"
+    assert (io_.unit, io_.direction) == ("MiB/s", "higher is better")
     assert io_.baseline == pytest.approx(976.5625, rel=0.02)  # 1 000 000 KiB/s
     gvisor, kata = boot.cells
     assert gvisor.ratio == pytest.approx(2.0, rel=0.02)
-    assert (gvisor.sign, gvisor.word, gvisor.tone, gvisor.n_failed) == ("▲", "worse", "worse", 1)
+    assert (gvisor.sign, gvisor.word, gvisor.tone, gvisor.n_failed) == ("✗", "worse", "worse", 1)
     assert (kata.ratio, kata.reason, kata.tone, kata.n_failed) == (None, "all failed", "none", 6)
 
 
@@ -78,7 +78,11 @@ def test_every_format_shows_the_same_answer(tmp_path: Path) -> None:
     for text in texts:
         for line, cell in built.answer.cells:
             assert line.label.split()[0] in text
-            shown = [cell.reason] if cell.ratio is None else [cell.ratio_text, cell.interval_text, cell.word]
+            shown = (
+                [cell.reason]
+                if cell.ratio is None
+                else [cell.ratio_text, cell.interval_text, cell.value_text, cell.word]
+            )
             assert [s for s in shown if s not in text] == []
         assert "1 failed" in text and "all failed" in text
     stored = json.loads(files["tables.json"])["answer"]
@@ -122,9 +126,29 @@ def test_one_arm_has_values_and_no_columns_of_ratios(tmp_path: Path) -> None:
     built = report.build(campaign)
     page = next(p for p in report.write(built, campaign.folder) if p.name == "index.html").read_text()
 
-    assert built.answer.arms == () and built.answer.lines[0].baseline_text == "0.510"
+    assert built.answer.arms == () and built.answer.lines[0].baseline_text == "0.510 s"
     assert "runC alone: nothing to compare with" in page
-    assert not any("ratio" in part for part in built.answer.summary)
+    assert built.answer.key == ""
+
+
+def test_what_ran_on_what_stands_above_the_table_in_every_format(tmp_path: Path) -> None:
+    """Values: facts/local/0001.json of the kept campaign."""
+    folder = tmp_path / "local-2026-11-27"
+    shutil.copytree(Path(__file__).parent / "data" / folder.name, folder)
+    built = report.build(store.Campaign(folder))
+
+    assert built.answer.ran == (
+        "runC 1.5.2",
+        "gVisor 20260905.0 (systrap)",
+        "youki 0.7.0",
+        "Docker engine 2.0.0-beta.24",
+        "2 × Intel(R) Xeon(R) Processor, 25.3 GB",
+        "Debian GNU/Linux 12 (bookworm), kernel 6.18.44-fc-v657",
+    )
+    page = next(p for p in report.write(built, folder) if p.name == "index.html").read_text().partition("<main>")[0]
+    shown = " ".join("".join(part.text for part in line) for line in terminal.answer_lines(built.answer, 80))
+    for text in (page, shown.partition("───")[0], report.markdown(built).partition("|")[0]):
+        assert "gVisor 20260905.0 (systrap)" in text and "measured on a virtual machine" in text
 
 
 # --------------------------------------------------------------------------- words
@@ -254,7 +278,7 @@ def an_answer(arms: list[str], cells: list[tuple[str, str, bool]]) -> Answer:
                     ratio_text=ratio,
                     interval_text=interval,
                     verdict=None if empty else Verdict.SLOWER,
-                    sign="▲",
+                    sign="✗",
                     word="worse",
                     tone="worse",
                     blocks=4,
@@ -284,12 +308,14 @@ def an_answer(arms: list[str], cells: list[tuple[str, str, bool]]) -> Answer:
         where="metal",
         meaningless=False,
         warnings=("Old software: " + ", ".join(f"runC of 2023-0{n}" for n in range(4)) + ".",),
-        summary=("15 blocks on 2 machines", "margin −4.8/+5 %"),
+        summary=("15 blocks (rounds of all runtimes) on 2 machines",),
+        ran=("runC 1.5.2", "Kata 3.29.0"),
+        key="Under runC: its median.",
         baseline="runC",
         arms=tuple(arms),
         margin="−4.8/+5 %",
         lines=tuple(lines),
-        legend=("▲ worse and ▼ better: the whole interval lies beyond the margin",),
+        legend=("✗ worse, ✓ better: the whole interval lies outside the margin",),
     )
 
 
@@ -328,7 +354,7 @@ def test_colours_are_left_out_where_they_are_not_wanted(tmp_path: Path, no_color
     coloured = re.findall(r"\x1b\[[\d;]*3[0-7]m", shown)
     assert bool(coloured) != no_color
     plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
-    assert "▲ worse" in plain or "? unclear" in plain
+    assert "✗ worse" in plain or "? unclear" in plain
     assert max(map(len, plain.splitlines())) <= 80
 
 
@@ -384,7 +410,7 @@ def test_every_text_of_the_page_has_contrast_in_light_and_in_dark() -> None:
 
 def test_text_of_a_plot_is_drawn_in_the_ink_of_its_page() -> None:
     words = plots.Words(title="t", description="d", where="Measured on metal")
-    line = plots.Interval(label="boot: Kata", point=2.0, low=1.5, high=2.5, floor=0.1, told="2.00 ▲ worse")
+    line = plots.Interval(label="boot: Kata", point=2.0, low=1.5, high=2.5, floor=0.1, told="2.00 ✗ worse")
     drawn = [
         plots.forest("f", [line], 0.05, words),
         plots.dots("d", [plots.Dot(arm="runC", order=1, value=1.0)], ["runC"], "s", words),
@@ -400,7 +426,7 @@ def test_text_of_a_plot_is_drawn_in_the_ink_of_its_page() -> None:
 @pytest.mark.parametrize("narrow", [True, False])
 def test_nothing_of_the_forest_is_cut(narrow: bool) -> None:
     lines = [
-        plots.Interval(label=f"memory: {title}"[:30], point=2.0, low=1.9, high=2.1, told="0.018 (0.014–0.022) ▲ worse")
+        plots.Interval(label=f"memory: {title}"[:30], point=2.0, low=1.9, high=2.1, told="0.018 (0.014–0.022) ✗ worse")
         for title in TITLES[:4]
     ]
     words = plots.Words(

@@ -575,7 +575,9 @@ def test_sentences_name_runtimes_by_their_titles(tmp_path: Path) -> None:
     built = report.build(campaign)
 
     said = [c.sentence for c in built.analysis.comparisons] + [c.message for c in built.caveats]
-    assert any(s.startswith("Start to first page: gVisor 1.04 s, runC 0.52 s: takes 2.00 times as long") for s in said)
+    assert any(
+        s.startswith("Start to first web page: gVisor 1.04 s, runC 0.52 s: takes 2.00 times as long") for s in said
+    )
     assert any("all 8 trials of gVisor failed" in s for s in said)
     assert any("gVisor moved during the campaign" in s for s in said)
     assert not [s for s in said if re.search(r"\b(runc|gvisor)\b", s)]
@@ -757,7 +759,7 @@ def test_the_table_of_ratios_has_the_floor_the_papers_value_and_the_metrics_own_
     assert rows["boot: Kata"]["others'"] == "–"  # nobody published this very measure
     assert rows["boot: Kata"]["ratio"] == "2.00"
     assert rows["io: Kata"]["noise floor"] == "not measured"
-    assert rows["boot: Kata"]["verdict"] == "▲ worse"
+    assert rows["boot: Kata"]["verdict"] == "✗ worse"
     drawn = {e.text for e in ElementTree.fromstring(figure.svg).iter(f"{SVG}text")}
     assert {"noise floor (A/A)", "the paper's"} <= drawn
     assert "published by others" not in drawn

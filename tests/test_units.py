@@ -140,7 +140,7 @@ def test_the_band_is_named_as_it_is(margin: float, text: str) -> None:
         (1.5e9, "K/s", "MiB/s"),
         (0.65, "s", "s"),
         (0.0001, "ms", "ms"),
-        (2e-6, "s", "us"),
+        (2e-6, "s", "µs"),
         (5e6, "MiB", "MiB"),
         (89.0, "%", "%"),
         (0.0, "s", "s"),

@@ -180,6 +180,12 @@ def _a_year_after(day: date) -> date:
     return day.replace(year=day.year + 1, day=min(day.day, 28) if day.month == 2 else day.day)
 
 
+def number(version_text: str) -> str:
+    """``1.5.2`` of ``runc version 1.5.2``; a program's own words, shortened, where no version is in them."""
+    found = re.findall(r"(?<![\w.])(?:release-|v)?(\d[\w.+~-]*\.[\w.+~-]*)", version_text[:_LONGEST])
+    return str(found[0])[:40] if found else version_text[:40]
+
+
 def repackaged(version_text: str) -> bool:
     """Debian's or Ubuntu's own package of an upstream version."""
     return any(_REPACKAGED.search(word) for word in version_text[:_LONGEST].split())

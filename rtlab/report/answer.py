@@ -15,23 +15,24 @@ from rtlab.units import RatioText, alike, band, from_base, ratio_text, readable_
 
 # How a cell is coloured. A cell without a verdict has the tone "none".
 Tone = Literal["worse", "better", "same", "unclear", "withheld", "none"]
-# The verdict as the table says it: its sign and its word. Slower and faster have other words for sizes and rates.
+# The verdict as the table says it: its sign and its word. Slower and faster have other words for sizes and rates. No
+# sign points up or down: worse beside a halved rate would seem to say that it rose.
 WORDS: Mapping[Verdict, tuple[str, str, Tone]] = {
-    Verdict.SLOWER: ("▲", "worse", "worse"),
-    Verdict.FASTER: ("▼", "better", "better"),
+    Verdict.SLOWER: ("✗", "worse", "worse"),
+    Verdict.FASTER: ("✓", "better", "better"),
     Verdict.NO_DIFFERENCE: ("=", "same", "same"),
     Verdict.INCONCLUSIVE: ("?", "unclear", "unclear"),
     Verdict.WITHHELD: ("!", "withheld", "withheld"),
 }
-# What each word means, for below the table; ``{margin}`` is the band as it is.
+# What each word means, for below the table; ``{margin}`` is the band as it is, ``{blocks}`` how many there are.
 LEGEND: Mapping[Tone, str] = {
-    "worse": "▲ worse and ▼ better: the whole interval lies beyond the margin of {margin}",
+    "worse": "✗ worse, ✓ better: the whole interval lies outside the margin of {margin}",
     "same": "= same: the whole interval lies within {same}",
-    "unclear": "? unclear: these blocks do not tell{together}",
+    "unclear": "? unclear: {blocks} cannot tell which{together}",
     "withheld": "! withheld: the numbers cannot be trusted",
 }
 # Where an interval alone would tell.
-_TOGETHER = ", or not once all verdicts are decided together"
+_TOGETHER = ", or not for all {ratios} at once"
 # Above the table, so many warnings of one kind are named.
 _NAMED = 4
 _KINDS = {
@@ -50,7 +51,7 @@ class Cell:
     """One arm against the baseline in one experiment.
 
     Attributes:
-        value: The arm's median, in the line's unit; None where it has none. Text as it is shown.
+        value: The arm's median, in the line's unit; None where it has none. Its text is as it is shown, with the unit.
         ratio, low, high: To the baseline; None where there is none.
         verdict: None where no ratio could be made.
         n_failed: Trials that gave no value.
@@ -99,11 +100,6 @@ class Line:
     reason: str
     cells: tuple[Cell, ...]
 
-    @property
-    def about(self) -> str:
-        """Unit and direction, as they stand beside the label."""
-        return ", ".join(filter(None, (self.unit, self.direction)))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -112,7 +108,9 @@ class Answer:
     Attributes:
         warnings: One short line each; the whole stands in what weakens the answer.
         meaningless: No figure means anything: the first warning says why.
-        summary: Blocks, machines, margin and usable trials, for one line.
+        summary: Blocks, machines and usable trials, for one line.
+        ran: What was measured, and on what: programs with their versions, then the machine; for one line.
+        key: How a cell is read; empty where nothing is compared.
         arms: Titles of the columns after the baseline's.
         margin: The band as it is, ``−4.8/+5 %``.
     """
@@ -123,6 +121,8 @@ class Answer:
     meaningless: bool
     warnings: tuple[str, ...]
     summary: tuple[str, ...]
+    ran: tuple[str, ...]
+    key: str
     baseline: str
     arms: tuple[str, ...]
     margin: str
@@ -147,13 +147,14 @@ class Campaign:
     name: str
     where: str
     level: Level
+    ran: tuple[str, ...]
     spec: CampaignSpec
     machines: int
     titles: Mapping[str, str]
     experiments: Mapping[str, Experiment]
     analysis: Analysis
     caveats: Sequence[Caveat]
-    ran: int
+    trials: int
     planned: int
     usable: int
 
@@ -177,19 +178,27 @@ def answer(campaign: Campaign) -> Answer:
         where=campaign.where,
         meaningless=campaign.level in _MEANINGLESS,
         warnings=_warnings(campaign),
-        summary=_summary(campaign, bool(others)),
+        summary=_summary(campaign),
+        ran=campaign.ran,
+        key=_key(titles[spec.baseline], [titles[arm] for arm in others]),
         baseline=titles[spec.baseline],
         arms=tuple(titles[arm] for arm in others),
         margin=band(spec.margin),
         lines=lines,
-        legend=_legend(tones, spec.margin, any(map(together, campaign.analysis.comparisons))),
+        legend=_legend(tones, campaign),
     )
 
 
-def _legend(tones: Set[Tone], margin: float, alone: bool) -> tuple[str, ...]:
+def _legend(tones: Set[Tone], campaign: Campaign) -> tuple[str, ...]:
     """What the words in the table mean, and only those."""
-    same = "it" if tones & {"worse"} else f"the margin of {band(margin)}"
-    fields = {"margin": band(margin), "same": same, "together": _TOGETHER if alone else ""}
+    margin, comparisons = band(campaign.spec.margin), campaign.analysis.comparisons
+    ratios = counted(sum(c.p_adjusted is not None and not c.exploratory for c in comparisons), "ratio")
+    fields = {
+        "margin": margin,
+        "same": "it" if tones & {"worse"} else f"the margin of {margin}",
+        "blocks": counted(_blocks(campaign), "block"),
+        "together": _TOGETHER.format(ratios=ratios) if any(map(together, comparisons)) else "",
+    }
     return tuple(text.format(**fields) for tone, text in LEGEND.items() if tone in tones)
 
 
@@ -226,26 +235,33 @@ def _warnings(campaign: Campaign) -> tuple[str, ...]:
             more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
             shown = ", ".join(clean(n)[:80] for n in named[:_NAMED])
             found.append(f"{words}: {shown}{more}.")
-    missing = campaign.planned - campaign.ran
+    missing = campaign.planned - campaign.trials
     if any(c.kind == "unfinished" for c in campaign.caveats) and missing > 0:
         found.append(f"Unfinished: {missing} of {campaign.planned} planned trials have not run.")
     return tuple(found)
 
 
-def _summary(campaign: Campaign, compared: bool) -> tuple[str, ...]:
+def _blocks(campaign: Campaign) -> int:
     spec = campaign.spec
-    blocks = spec.runs
-    if spec.until is not None:
-        blocks = max((len(c.blocks) for c in campaign.analysis.comparisons), default=spec.runs)
-    found = [
-        f"{counted(blocks, 'block')} on {counted(campaign.machines, 'machine')}",
-        f"{campaign.usable} of {counted(campaign.ran, 'trial')} usable",
-    ]
-    if compared:
-        baseline = campaign.titles[spec.baseline]
-        found.insert(1, f"margin {band(spec.margin)}")
-        found.append(f"ratio to {baseline} with 95 % interval")
-    return tuple(found)
+    if spec.until is None:
+        return spec.runs
+    return max((len(c.blocks) for c in campaign.analysis.comparisons), default=spec.runs)
+
+
+def _summary(campaign: Campaign) -> tuple[str, ...]:
+    rounds = "round" if _blocks(campaign) == 1 else "rounds"
+    every = f"{rounds} of all runtimes" if campaign.spec.design != "paper" else "repetitions"
+    return (
+        f"{counted(_blocks(campaign), 'block')} ({every}) on {counted(campaign.machines, 'machine')}",
+        f"{campaign.usable} of {counted(campaign.trials, 'trial')} usable",
+    )
+
+
+def _key(baseline: str, others: Sequence[str]) -> str:
+    """How a cell is read."""
+    if not others:
+        return ""
+    return f"Under {baseline} its median; beside it × the ratio to {baseline} with the 95 % interval, median, verdict."
 
 
 def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Sequence[str]) -> Line:
@@ -264,7 +280,7 @@ def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Se
         unit=unit,
         direction=f"{metric.better} is better" if metric.better else "",
         baseline=value,
-        baseline_text=_number(value),
+        baseline_text=_shown(value, unit),
         n_failed=baseline.n_failed if baseline else 0,
         reason="" if value is not None else _why_empty(baseline),
         cells=tuple(
@@ -289,7 +305,7 @@ def _cell(campaign: Campaign, unit: str, summary: Summary | None, c: Comparison)
         arm=c.arm,
         title=campaign.titles[c.arm],
         value=value,
-        value_text=_number(value),
+        value_text=_shown(value, unit),
         ratio=c.ratio.point if c.ratio else None,
         low=c.ratio.low if c.ratio else None,
         high=c.ratio.high if c.ratio else None,
@@ -310,10 +326,10 @@ def _in(value: float | None, unit: str) -> float | None:
     return None if value is None else from_base(value, unit)
 
 
-def _number(value: float | None) -> str:
+def _shown(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
-    return alike([value])[0]
+    return alike([value])[0] + ("" if unit == "1" else f" {unit}")
 
 
 def _why_empty(summary: Summary | None) -> str:

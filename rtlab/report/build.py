@@ -98,13 +98,14 @@ def _built(campaign: Campaign) -> Report:
                 name=campaign.folder.name,
                 where=MEANING[testbed.level][0],
                 level=testbed.level,
+                ran=_ran(newest, spec, titles),
                 spec=spec_known,
                 machines=len(testbed.machines),
                 titles=titles,
                 experiments=experiments,
                 analysis=analysis,
                 caveats=caveats,
-                ran=len(records),
+                trials=len(records),
                 planned=len(plan),
                 usable=sum(1 for a in attempts if a.outcome == Outcome.OK.value),
             )
@@ -310,6 +311,32 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
             found.append((machine, _title(name), " ".join(words)))
             if told := _kata_settings(_mapping(entry.get("configuration"))):
                 found.append((machine, f"{_title(name)}'s settings", told))
+    return tuple(found)
+
+
+def _ran(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, titles: Mapping[str, str]) -> tuple[str, ...]:
+    """Engine and runtimes with their versions, then the machine, in few words: of several machines the first that has
+    it. Empty where no facts were stored."""
+    machines = [known for _, known in sorted(newest.items())]
+    if not machines:
+        return ()
+    found = []
+    for name in spec.runtimes:
+        entry = next((e for known in machines if (e := _entry(known, name))), {})
+        platform = entry.get("platform")
+        told = f" ({clean(platform)[:40]})" if isinstance(platform, str) else ""
+        found.append(f"{titles[name]} {ages.number(_text(entry.get('version')))}{told}")
+    first = machines[0]
+    if (docker := _text(_mapping(first.get("docker")).get("version"))) != UNKNOWN:
+        found.append(f"Docker engine {ages.number(docker)}")
+    for name, of in _mapping(first.get("engines")).items():
+        version = _text(_mapping(_mapping(of).get(name)).get("version"))
+        found.append(f"{_engine_title(name)} {ages.number(version)}")
+    cpu = _mapping(first.get("cpu"))
+    found.append(
+        f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, {_gigabytes(first.get('memory_total_bytes'))}"
+    )
+    found.append(f"{_text(first.get('distribution'))}, kernel {_text(first.get('kernel'))}")
     return tuple(found)
 
 

@@ -54,8 +54,8 @@ _UNTOLD = (".size_bytes", ".digests")
 
 # How a verdict is marked where there are no colours.
 SIGNS = {
-    Verdict.SLOWER: "▲",
-    Verdict.FASTER: "▼",
+    Verdict.SLOWER: "✗",
+    Verdict.FASTER: "✓",
     Verdict.NO_DIFFERENCE: "=",
     Verdict.INCONCLUSIVE: "?",
     Verdict.WITHHELD: "–",

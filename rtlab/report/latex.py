@@ -25,8 +25,8 @@ _SPECIAL = {
     "”": "''",
     "’": "'",
     "…": r"\dots{}",
-    "▲": r"$\triangle$",
-    "▼": r"$\nabla$",
+    "✗": "",
+    "✓": "",
     "\u202f": "\\,",
     "\u00a0": "~",
 }
@@ -52,7 +52,7 @@ def document(report: Report) -> str:
 
 
 def _answer(answer: Answer, measured: str) -> list[str]:
-    caption = f"{answer.title}: {'; '.join(answer.summary)}. {measured}"
+    caption = f"{answer.title}: {'; '.join((*answer.summary, *answer.ran))}. {measured}"
     lines = [
         *_opening(caption, "answer", "l" + "r" * (1 + len(answer.arms))),
         " & ".join(["", text(answer.baseline), *map(text, answer.arms)]) + r" \\",
@@ -62,12 +62,16 @@ def _answer(answer: Answer, measured: str) -> list[str]:
         cells = (_label(line), text(line.reason or line.baseline_text), *map(_cell, line.cells))
         lines.append(" & ".join(cells) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    notes = [*answer.warnings, *([f"{'; '.join(answer.legend)}."] if answer.legend else [])]
+    notes = [
+        *answer.warnings,
+        *([answer.key] * bool(answer.key)),
+        *([f"{'; '.join(answer.legend)}."] * bool(answer.legend)),
+    ]
     return [*lines, *(rf"\par\smallskip\footnotesize {text(note)}" for note in notes), r"\end{table}"]
 
 
 def _label(line: Line) -> str:
-    return text(f"{line.label} ({line.about})")
+    return text(f"{line.label} ({line.direction})" if line.direction else line.label)
 
 
 def _cell(cell: Cell) -> str:
@@ -75,7 +79,7 @@ def _cell(cell: Cell) -> str:
         return text(f"– {cell.reason}")
     interval = f" ({cell.interval_text})" if cell.interval_text else ""
     failed = f", {cell.n_failed} failed" if cell.n_failed else ""
-    return text(f"{cell.ratio_text}{interval} {cell.word}{failed}")
+    return text(f"× {cell.ratio_text}{interval} {cell.value_text} {cell.word}{failed}")
 
 
 def _opening(caption: str, label: str, columns: str) -> list[str]:

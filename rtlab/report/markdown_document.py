@@ -35,11 +35,13 @@ def document(report: Report) -> str:
 def table(answer: Answer, level: int = 1) -> list[str]:
     """The answer alone, as lines: title, warnings, table, legend; ``level`` is of its heading."""
     heads = ["", text(answer.baseline), *map(text, answer.arms)]
+    about = (answer.campaign, f"measured on {answer.where}", *answer.summary)
     lines = [
         f"{'#' * level} {text(answer.title)}",
         "",
         *(f"> **{text(warning)}**\n>" for warning in answer.warnings),
-        f"> {text(answer.campaign)} · measured on {text(answer.where)} · {' · '.join(map(text, answer.summary))}",
+        f"> {' · '.join(map(text, about))}",
+        *([f">\n> {' · '.join(map(text, answer.ran))}"] if answer.ran else []),
         "",
         f"| {' | '.join(heads)} |",
         "|---|" + "---:|" * (len(heads) - 1),
@@ -47,12 +49,12 @@ def table(answer: Answer, level: int = 1) -> list[str]:
         "",
     ]
     if answer.legend:
-        lines += [f"{text('; '.join(answer.legend))}.", ""]
+        lines += [" ".join(filter(None, (text(answer.key), f"{text('; '.join(answer.legend))}."))), ""]
     return lines
 
 
 def _label(line: Line) -> str:
-    return f"**{text(line.label)}** ({text(line.about)})"
+    return f"**{text(line.label)}**" + (f" ({text(line.direction)})" if line.direction else "")
 
 
 def _baseline(line: Line) -> str:
@@ -63,7 +65,8 @@ def _cell(cell: Cell) -> str:
     if cell.ratio is None:
         return f"– {text(cell.reason)}"
     interval = f" ({text(cell.interval_text)})" if cell.interval_text else ""
-    return f"**× {text(cell.ratio_text)}**{interval} {cell.sign} {text(cell.word)}{_failed(cell.n_failed)}"
+    verdict = f"{cell.sign} {text(cell.word)}{_failed(cell.n_failed)}"
+    return f"**× {text(cell.ratio_text)}**{interval} {text(cell.value_text)} {verdict}"
 
 
 def _failed(n: int) -> str:

@@ -30,17 +30,16 @@ from rtlab.units import band, percent, ratio_text
 MEANING = {
     Level.METAL: ("bare metal", "Containers ran directly on the hardware: figures of this hardware."),
     Level.VIRTUALIZED: (
-        "machines with hardware virtualization",
-        "Virtual machines on metal, as in the paper: a runtime with machines of its own, Kata, runs nested in them and "
+        "virtual machines on metal",
+        "As in the paper: a runtime with machines of its own, Kata, runs nested in them and "
         "pays for the second level; the others do not.",
     ),
     Level.NESTED: (
-        "nested machines",
-        "Virtual machines inside a virtual machine: only Kata pays for one level more, so its ratios say little about "
-        "metal.",
+        "virtual machines inside a virtual machine",
+        "Machines that are nested: only Kata pays for one level more, so its ratios say little about metal.",
     ),
     Level.GUEST: (
-        "a guest, this very machine",
+        "a virtual machine",
         "The host itself is a virtual machine: figures of this guest, not of its hardware; neighbours may disturb it.",
     ),
     Level.EMULATED: (

@@ -33,15 +33,19 @@ def answer_lines(answer: Answer, width: int) -> list[Parts]:
     lines: list[Parts] = [*_wrapped(answer.title, width, "strong")]
     for warning in answer.warnings:
         lines += _wrapped(f"! {warning}", width, "warn", indent="  ")
-    lines += [*_wrapped(" · ".join(answer.summary), width, "soft"), ()]
+    for parts in ((*answer.summary, f"measured on {answer.where}"), answer.ran):
+        lines += _wrapped(" · ".join(parts), width, "soft")
+    lines.append(())
     for shape in (_wide, _tall):
         if (columns := _columns(answer, shape, width)) is not None:
             lines += columns
             break
     else:
         lines += _listed(answer, width)
-    if answer.legend:
-        lines += [(), *_wrapped(f"{'; '.join(answer.legend)}.", width, "soft")]
+    if answer.key:
+        lines += [(), *_wrapped(answer.key, width, "soft")]
+    for told in answer.legend:
+        lines += _wrapped(told, width, "soft", indent="  ")
     return lines
 
 
@@ -92,7 +96,7 @@ def _tall(cell: Cell) -> list[Parts]:
 
 
 def _verdict(cell: Cell) -> list[Parts]:
-    told: list[Parts] = [(Part(f"{cell.sign} {cell.word}", cell.tone),)]
+    told: list[Parts] = [(Part(f"{cell.value_text}  ", "soft"), Part(f"{cell.sign} {cell.word}", cell.tone))]
     return [*told, (Part(f"{cell.n_failed} failed", "warn"),)] if cell.n_failed else told
 
 
@@ -119,7 +123,7 @@ def _columns(answer: Answer, shape: Shape, width: int) -> list[Parts] | None:
     lines: list[Parts] = [_joined([blank, *((Part(head, "strong"),) for head in heads)], [label, *widths])]
     lines.append((Part("─" * (label + sum(widths) + 2 * len(widths)), "soft"),))
     for line, row in zip(answer.lines, rows, strict=True):
-        told = [*_wrapped(line.label, label, "strong"), *_wrapped(line.about, label, "soft")]
+        told = [*_wrapped(line.label, label, "strong"), *_wrapped(line.direction, label, "soft")]
         for i in range(max(map(len, (told, *row)))):
             parts = [cell[i] if i < len(cell) else blank for cell in (told, *row)]
             lines.append(_joined(parts, [label, *widths]))
@@ -146,24 +150,26 @@ def _listed(answer: Answer, width: int) -> list[Parts]:
     arms = max(map(len, answer.arms), default=0)
     numbers = max((len(cell.ratio_text) for _, cell in answer.cells), default=0)
     intervals = max((len(cell.interval_text) for _, cell in answer.cells), default=0)
+    values = max((len(cell.value_text) for _, cell in answer.cells), default=0)
     lines: list[Parts] = []
     for line in answer.lines:
         baseline = f"{answer.baseline} {line.baseline_text}" if not line.reason else f"{answer.baseline}: {line.reason}"
         if line.n_failed and not line.reason:
             baseline += f", {line.n_failed} failed"
-        about = f"{line.label} ({line.about}): {baseline}"
+        about = f"{line.label} ({line.direction}): {baseline}" if line.direction else f"{line.label}: {baseline}"
         lines += _wrapped(about, width, "strong", indent="  ")
         for cell in line.cells:
-            lines += _arm(cell, arms, numbers, intervals, width)
+            lines += _arm(cell, arms, numbers, intervals, values, width)
     return lines
 
 
-def _arm(cell: Cell, arms: int, numbers: int, intervals: int, width: int) -> Iterable[Parts]:
+def _arm(cell: Cell, arms: int, numbers: int, intervals: int, values: int, width: int) -> Iterable[Parts]:
     if cell.ratio is None:
         return _wrapped(f"  {cell.title:{arms}}  – {cell.reason}", width, "soft", indent=" " * (arms + 4))
     told = (
         Part(f"× {cell.ratio_text:>{numbers}}", "strong"),
         Part(f"  {cell.interval_text:>{intervals}}", "soft"),
+        Part(f"  {cell.value_text:>{values}}", "soft"),
         Part(f"  {cell.sign} {cell.word}", cell.tone),
         Part(f"  {cell.n_failed} failed" if cell.n_failed else "", "warn"),
     )

@@ -56,7 +56,7 @@ class Network(Declared):
         Metric(
             name="request_s",
             title="request and response",
-            label="Request and response",
+            label="HTTP round trip",
             unit="s",
             display_unit="ms",
             better="lower",
