@@ -47,12 +47,21 @@ def documents(kind: Kind, file: str) -> dict[str, Any]:
     return {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob(f"*/{file}"))}
 
 
-@cache
 def doctors(kind: Kind) -> dict[str, Any]:
     """Name -> the module ``doctor`` in the folder of each plug-in that has one: what it has doctor look at (see
     ``rtlab.host.checks``). No plug-in is loaded: what it needs may be what is missing."""
+    return _modules(kind, "doctor")
+
+
+def choices() -> dict[str, Any]:
+    """Name -> the module ``choice`` in each provider's folder: when it is taken (see ``rtlab.host.choice``)."""
+    return _modules("providers", "choice")
+
+
+@cache
+def _modules(kind: Kind, part: str) -> dict[str, Any]:
     folder = importlib.import_module(f"rtlab.{kind}").__path__
-    modules = {m.name: f"rtlab.{kind}.{m.name}.doctor" for m in pkgutil.iter_modules(folder) if m.ispkg}
+    modules = {m.name: f"rtlab.{kind}.{m.name}.{part}" for m in pkgutil.iter_modules(folder) if m.ispkg}
     return {name: importlib.import_module(modules[name]) for name in sorted(modules) if _is_there(modules[name])}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import Literal
 
 import pytest
 
+from rtlab import plugins
 from rtlab.artifacts import profile
 from rtlab.config import TestbedSettings
 from rtlab.errors import HostUnfit
@@ -14,6 +16,7 @@ from rtlab.host import choice, today
 from rtlab.host import facts as host
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level
+from rtlab.providers.local import choice as local_choice
 from tests.conftest import make_testbed
 
 from .hosts import GUEST, METAL, NESTED, VIRTUALBOX, without
@@ -76,6 +79,30 @@ def test_an_inventory_means_static_machines() -> None:
 
 def test_a_machine_on_a_guest_is_called_nested() -> None:
     assert choice.choose(NESTED, TestbedSettings(provider="vagrant", backend="libvirt")).level is Level.NESTED
+
+
+def test_each_provider_says_when_it_is_taken_and_what_doctor_looks_at() -> None:
+    assert set(plugins.choices()) == set(plugins.names("providers"))
+    for part in plugins.choices().values():
+        for name, asked in inspect.getmembers(choice.Chooser, inspect.isfunction):
+            if not name.startswith("_"):
+                wanted = [p for p in inspect.signature(asked).parameters if p != "self"]
+                assert list(inspect.signature(getattr(part, name)).parameters) == wanted, (part.__name__, name)
+    assert len({part.ORDER for part in plugins.choices().values()}) == len(plugins.choices())
+    for part in plugins.doctors("providers").values():
+        assert part.TITLES.keys() == part.NEEDS.keys()
+        assert part.switched_on(METAL, "", "") is not None
+
+
+def test_auto_with_an_inventory_compares_what_static_machines_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `--provider static` does: auto used to leave runC and Kata alone."""
+    monkeypatch.setattr(host, "collect", lambda *_args, **_more: METAL)
+    monkeypatch.setattr(today, "found", lambda: (today.BUILT, ""))
+    monkeypatch.setattr(today, "refusal", lambda *_: "")
+    named, _ = choice.resolve(TestbedSettings(provider="static", inventory="hosts.ini"))
+    auto, _ = choice.resolve(TestbedSettings(inventory="hosts.ini"))
+    assert (auto.provider, auto.runtimes, auto.profile) == ("static", named.runtimes, named.profile)
+    assert named.runtimes == ("runc", "kata", "gvisor")
 
 
 # --------------------------------------------------------------------------- for up
@@ -229,8 +256,8 @@ def test_with_modules_no_engine_of_the_distribution_is_needed(on: object) -> Non
         if name not in ("dockerd", "containerd", "containerd-shim-runc-v2", "docker", "runc", "runsc", "crun")
     })  # fmt: skip
     assert choice.choose(bare, TestbedSettings(provider="local")).lacks == ()
-    assert choice.local_runtimes(bare) == ("runc", "gvisor")
-    assert choice.local_runtimes(replace(bare, lacks_rust="")) == ("runc", "gvisor", "youki")
+    assert local_choice.possible(bare) == ("runc", "gvisor")
+    assert local_choice.possible(replace(bare, lacks_rust="")) == ("runc", "gvisor", "youki")
     lacks = choice.choose(replace(bare, lacks_compiler="needs gcc"), TestbedSettings(provider="local")).lacks
     assert [c.id for c in lacks] == ["compiler"]
 

@@ -51,10 +51,9 @@ ALLOWED: dict[str, tuple[set[str], str]] = {
         {"local", "simulated", "docker"},
         "transports, a level; the engine before there were others",
     ),
-    # Debts: the room is not yet told by the plug-ins.
     "rtlab.host": (
-        {"runc", "youki", "docker", "containerd", "local", "simulated", "static", "vagrant"},
-        "pins of builds; programs; a debt: a provider is chosen below the room of the providers",
+        {"runc", "youki", "docker", "containerd", "vagrant", "local"},
+        "pins of builds; programs; a transport",
     ),
     "rtlab.providers.local": ({"docker", "runc", "containerd"}, "the private engine, and what is built into it"),
     "rtlab.publish.redaction": ({"local", "simulated"}, "transports"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab import content, state
+from rtlab import content, plugins, state
 from rtlab.artifacts import cache
 from rtlab.config import TestbedSettings
 from rtlab.connection import shell
@@ -19,6 +19,7 @@ from rtlab.errors import HostUnfit, StoreError
 from rtlab.host import checks, choice, today
 from rtlab.host import facts as host
 from rtlab.host.checks import Check
+from rtlab.host.checks.contract import SwitchedOn
 from rtlab.host.choice import Choice
 from rtlab.host.facts import HostFacts
 from rtlab.model import Level, Machine, Notify, Testbed
@@ -184,26 +185,20 @@ def changes(
     if known["engine"] and engine:
         owner = facts.engine_package or "not from a package"
         left_alone = (f"the engine that is here (Docker {facts.engine or 'without dockerd'}, {owner})",)
-    kernel_modules = []
-    if chosen.group == "local" and not facts.overlay:
-        kernel_modules.append("overlay")
-    if chosen.accel == "kvm" and facts.cpu_flag and not facts.kvm_node:
-        kernel_modules.append("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel")
-    starts_libvirt = chosen.group == "libvirt" and facts.systemd and not facts.libvirt_answers
+    switched: SwitchedOn = plugins.doctors("providers")[chosen.provider].switched_on(facts, chosen.accel, chosen.group)
     packages = tuple(sorted(set(wanted) - installed))
     extras = known["build_optional"] if modules else [*known["optional"], *([] if theirs else known["engine_optional"])]
     optional = tuple(sorted(set(extras) - installed))
     new = {*packages, *optional}
     mended = {c.id for c in chosen.lacks if "apt-get install" in c.remedy and new & set(c.remedy.split())}
-    mended |= {"kvm"} if kernel_modules else set()
-    mended |= {"libvirt"} if starts_libvirt else set()
+    mended |= switched.mends
     return Changes(
         group=chosen.group,
         packages=packages,
         optional=optional,
         builds=modules,
-        modules=tuple(kernel_modules),
-        services=("libvirtd",) if starts_libvirt else (),
+        modules=switched.modules,
+        services=switched.services,
         left_alone=left_alone,
         by_hand=tuple(c for c in chosen.lacks if c.id not in mended),
     )
@@ -248,7 +243,7 @@ def fix(plan: Changes, folder: StateFolder, notify: Notify) -> PlaybookRun:
     )
     this = Testbed(
         id="00000000",
-        provider="local",
+        provider="",
         profile="",
         design="crossover",
         machines=(machine,),

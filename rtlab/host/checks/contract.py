@@ -1,4 +1,11 @@
-"""What a check of this host is, and what every family of checks looks at: facts, settings, and who we are."""
+"""What a check of this host is, and what every family of checks looks at: facts, settings, and who we are.
+
+A provider's folder has a module ``doctor`` with
+
+- ``TITLES``: group of checks -> its title;
+- ``NEEDS``: group -> what it needs of what several providers share, by the words of ``wanting``;
+- ``checks(look)``: what it alone needs;
+- ``switched_on(facts, accel, group)``: what `doctor --fix` switches on for it."""
 
 from __future__ import annotations
 
@@ -6,12 +13,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from rtlab import plugins
 from rtlab.config import TestbedSettings
 from rtlab.host import today
 from rtlab.host.facts import HostFacts
 
 Status = Literal["ok", "warning", "missing", "not needed"]
-# Whom a check concerns: a kind of machines (``local``, ``libvirt`` …), ``any``, or the figures' quality (``figures``).
+# Whom a check concerns: a kind of machines, ``any``, or the figures' quality (``figures``).
 Group = str
 # The groups that make machines with Vagrant.
 MACHINES: tuple[Group, ...] = ("libvirt", "virtualbox")
@@ -40,6 +48,27 @@ class Check:
     needed_for: tuple[Group, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchedOn:
+    """What `doctor --fix` switches on beside the packages.
+
+    Attributes:
+        modules: Of the kernel, loaded now and at every boot.
+        services: systemd units, enabled and started.
+        mends: The checks that are fine afterwards.
+    """
+
+    modules: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    mends: frozenset[str] = frozenset()
+
+
+def wanting(need: str) -> tuple[Group, ...]:
+    """The groups whose provider says that they need this, which several share."""
+    parts = plugins.doctors("providers").values()
+    return tuple(group for part in parts for group, needs in part.NEEDS.items() if need in needs)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What is looked at.
@@ -60,6 +89,14 @@ class Look:
     def admin(self) -> bool:
         """With passwordless sudo everything that root can do can be done."""
         return self.facts.root or self.facts.sudo == "passwordless"
+
+    @property
+    def rights(self) -> str:
+        """What this user may do, for people."""
+        if self.facts.root:
+            return "root"
+        told = {"passwordless": "sudo without password", "password": "sudo asks"}
+        return told.get(self.facts.sudo, "neither root nor sudo")
 
     def sudo(self, command: str) -> str:
         """The command as this user has to type it."""

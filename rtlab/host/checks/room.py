@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rtlab.host.checks.contract import MACHINES, Check, Group, Look, check
+from rtlab.host.checks.contract import Check, Group, Look, check, wanting
 from rtlab.units import GIB, format_bytes
 
 CACHE_DISK_BYTES = 3 * GIB
@@ -36,6 +36,5 @@ def room(look: Look) -> Iterator[Check]:
         "Set RTLAB_CACHE to a folder that you may write to."
         if facts.cache_refused
         else "Free some space, or set RTLAB_CACHE to a folder on another disk.",
-        "local",
-        *MACHINES,
+        *wanting("cache"),
     )

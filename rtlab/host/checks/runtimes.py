@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from rtlab import plugins
 from rtlab.config.settings import COMPARED_FIRST
-from rtlab.host.checks.contract import Check, Look, Status, check
+from rtlab.host.checks.contract import Check, Look, Status, check, wanting
 
 
 def runtimes(look: Look) -> Iterator[Check]:
@@ -28,7 +28,7 @@ def in_order() -> tuple[str, ...]:
 
 
 def told(name: str, status: Status, found: str, remedy: str, why: str = "the runtime under comparison") -> Check:
-    return check(f"runtime-{name}", f"runtime {name}", status, found, why, remedy, "local")
+    return check(f"runtime-{name}", f"runtime {name}", status, found, why, remedy, *wanting("runtimes"))
 
 
 def todays(name: str) -> Check:

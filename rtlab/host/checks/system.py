@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rtlab.host.checks.contract import MACHINES, Check, Look, check, version
+from rtlab.host.checks.contract import Check, Look, check, version, wanting
 
 # Systems on which `doctor --fix` knows the packages.
 FIXABLE = {"debian": ("12", "13"), "ubuntu": ("22.04", "24.04")}
@@ -30,9 +30,7 @@ def system(look: Look) -> Iterator[Check]:
         facts.arch,
         "boxes, Kata's archives and the probe's proofs are for x86_64",
         "Use an x86_64 machine; `rtlab report` and the simulated provider run anywhere.",
-        "local",
-        "libvirt",
-        "virtualbox",
+        *wanting("architecture"),
     )
     old, new = version(facts.python) < PYTHON_FROM, version(facts.python) >= PYTHON_BELOW
     yield check(
@@ -44,26 +42,12 @@ def system(look: Look) -> Iterator[Check]:
         "In the repository's clone, with one of these: python3.13 -m venv --clear .venv && .venv/bin/pip install "
         "--require-hashes -r requirements.lock && .venv/bin/pip install --no-deps --no-build-isolation -e .",
     )
-    found = (
-        "root"
-        if facts.root
-        else {"passwordless": "sudo without password", "password": "sudo asks"}.get(facts.sudo, "neither root nor sudo")
-    )
     yield check(
         "root",
         "root or sudo",
         "ok" if look.admin else "missing",
-        found,
+        look.rights,
         "network namespaces, a private engine and loop devices for boxes need root",
         "Run rtlab as root" + (", or run `sudo -v` first" if facts.sudo else ": su -c 'rtlab up'"),
-        "local",
-    )
-    yield check(
-        "root-machines",
-        "root for boxes and libvirt",
-        "ok" if look.admin else "warning",
-        found,
-        "building a box needs a loop device; libvirt's system connection needs root or the group libvirt",
-        look.sudo("usermod -aG libvirt,kvm $USER") + ", log in again, and use a ready box",
-        *MACHINES,
+        *wanting("root"),
     )

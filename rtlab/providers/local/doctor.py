@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from rtlab.host import today
-from rtlab.host.checks.contract import Check, Look, check
+from rtlab.host.checks.contract import Check, Look, SwitchedOn, check, version
+from rtlab.host.checks.programs import program
 from rtlab.host.checks.room import disk
+from rtlab.host.facts import HostFacts
 from rtlab.units import GIB
 
 TITLES: Mapping[str, str] = {"local": "This machine (local)"}
+NEEDS: Mapping[str, frozenset[str]] = {
+    "local": frozenset({"architecture", "root", "cache", "images", "runtimes"}),
+}
+
+# Program, package, and why; today's engine brings a containerd of its own.
+PROGRAMS = (
+    ("containerd", "containerd", "the private engine has a containerd of its own"),
+    ("containerd-shim-runc-v2", "containerd", "it keeps each container"),
+    ("ip", "iproute2", "the private engine lives in a network namespace"),
+    ("nsenter", "util-linux", "the private engine is started inside its namespaces"),
+    ("iptables", "iptables", "the engine publishes ports with it, inside its own namespace"),
+)
 
 # For Docker's images, one campaign, and what it writes.
 DISK_BYTES = 5 * GIB
@@ -78,7 +92,30 @@ def checks(look: Look) -> Iterator[Check]:
             look.install("apparmor"),
             "local",
         )
+    yield from _programs(look)
     yield disk(look, "local", "disk here", DISK_BYTES, "local")
+
+
+def switched_on(facts: HostFacts, accel: str, group: str) -> SwitchedOn:
+    return SwitchedOn() if facts.overlay else SwitchedOn(modules=("overlay",), mends=frozenset({"overlay"}))
+
+
+def _programs(look: Look) -> Iterator[Check]:
+    docker = look.facts.programs.get("docker", "")
+    # Debian 13 has the command in a package of its own.
+    split = look.facts.os_id == "debian" and version(look.facts.os_version) >= (13,)
+    yield check(
+        "program-docker",
+        "docker",
+        "ok" if docker or look.modules else "missing",
+        docker or "not installed",
+        "starts are timed through Docker's command line too",
+        look.install("docker-cli" if split else "docker.io"),
+        "local",
+    )
+    for name, package, why in PROGRAMS:
+        if not (look.modules and package == "containerd"):
+            yield program(look, name, package, why, "local")
 
 
 def _builds(look: Look) -> Iterator[Check]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rtlab.host.checks.contract import MACHINES, Check, Look, check
+from rtlab.host.checks.contract import MACHINES, Check, Look, SwitchedOn, check
+from rtlab.host.checks.programs import program
 from rtlab.host.checks.room import disk
+from rtlab.host.facts import HostFacts
 from rtlab.providers.vagrant.doctor_virtualbox import virtualbox
 from rtlab.units import GIB, MIB, format_bytes
 
@@ -13,6 +15,21 @@ TITLES: Mapping[str, str] = {
     "libvirt": "Vagrant machines with libvirt",
     "virtualbox": "Vagrant machines with VirtualBox",
 }
+NEEDS: Mapping[str, frozenset[str]] = {
+    group: frozenset({"architecture", "cache", "images", "connection"}) for group in MACHINES
+}
+
+# Program, package, groups, and why.
+PROGRAMS = (
+    ("qemu-system-x86_64", "qemu-system-x86", ("libvirt",), "it runs the machines"),
+    ("qemu-img", "qemu-utils", MACHINES, "it makes the machines' disks"),
+    ("libvirtd", "libvirt-daemon-system", ("libvirt",), "Vagrant reaches QEMU through it"),
+    ("virsh", "libvirt-clients", ("libvirt",), "teardown checks with it that nothing is left"),
+    ("dnsmasq", "dnsmasq-base", ("libvirt",), "it gives the machines their addresses"),
+    ("extlinux", "extlinux", MACHINES, "the boxes' boot loader"),
+    ("sfdisk", "fdisk", MACHINES, "it partitions the boxes' disks"),
+    ("mkfs.ext4", "e2fsprogs", MACHINES, "it makes the boxes' file system"),
+)
 
 # For boxes, images and one campaign.
 DISK_BYTES = 12 * GIB
@@ -21,8 +38,32 @@ HOST_MEMORY_BYTES = 1 * GIB
 
 
 def checks(look: Look) -> Iterator[Check]:
-    for family in (libvirt, vagrant, virtualbox, room):
+    yield check(
+        "root-machines",
+        "root for boxes and libvirt",
+        "ok" if look.admin else "warning",
+        look.rights,
+        "building a box needs a loop device; libvirt's system connection needs root or the group libvirt",
+        look.sudo("usermod -aG libvirt,kvm $USER") + ", log in again, and use a ready box",
+        *MACHINES,
+    )
+    for family in (libvirt, vagrant, virtualbox, programs, room):
         yield from family(look)
+
+
+def programs(look: Look) -> Iterator[Check]:
+    for name, package, groups, why in PROGRAMS:
+        yield program(look, name, package, why, *groups)
+
+
+def switched_on(facts: HostFacts, accel: str, group: str) -> SwitchedOn:
+    loads = accel == "kvm" and facts.cpu_flag and not facts.kvm_node
+    starts = group == "libvirt" and facts.systemd and not facts.libvirt_answers
+    return SwitchedOn(
+        modules=("kvm_amd" if facts.cpu_flag == "svm" else "kvm_intel",) if loads else (),
+        services=("libvirtd",) if starts else (),
+        mends=frozenset({"kvm"} if loads else set()) | frozenset({"libvirt"} if starts else set()),
+    )
 
 
 def libvirt(look: Look) -> Iterator[Check]:
