@@ -12,7 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import pytest
@@ -51,9 +51,9 @@ def test_the_answer_has_values_ratios_failures_and_reasons(tmp_path: Path) -> No
 
     assert found.title == "gVisor and Kata against runC"
     assert found.warnings == ("Simulated values: no figure means anything.",)
-    assert found.summary == ("6 blocks (rounds of all runtimes) on 1 machine", "29 of 36 trials usable")
+    assert found.summary[:2] == ("6 blocks, each with every runtime once, on 1 machine", "29 of 36 trials usable")
     boot, io_ = found.lines
-    assert (boot.label, boot.unit, boot.direction) == ("Start to first web page", "s", "lower is better")
+    assert (boot.label, boot.unit, boot.direction) == ("Start to web page", "s", "lower is better")
     assert boot.baseline == pytest.approx(0.5, rel=0.02)
     assert (io_.unit, io_.direction) == ("MiB/s", "higher is better")
     assert io_.baseline == pytest.approx(976.5625, rel=0.02)  # 1 000 000 KiB/s
@@ -141,14 +141,47 @@ def test_what_ran_on_what_stands_above_the_table_in_every_format(tmp_path: Path)
         "runC 1.5.2",
         "gVisor 20260905.0 (systrap)",
         "youki 0.7.0",
-        "Docker engine 2.0.0-beta.24",
-        "2 × Intel(R) Xeon(R) Processor, 25.3 GB",
+        "Docker engine (moby) 2.0.0-beta.24",
+        "2 CPUs, Intel(R) Xeon(R) Processor, 25.3 GB",
         "Debian GNU/Linux 12 (bookworm), kernel 6.18.44-fc-v657",
+    )
+    # By its intervals and adjusted p-values in derived/estimates.json: start 1.48 to 2.84 and write 0.65 to 0.92 lie
+    # beyond 1/1.05 to 1.05, youki's memory 0.96 to 1.02 within it, and Holm's p of each is above 0.05.
+    assert built.answer.result == (
+        "gVisor: worse in idle memory and HTTP round trip; looks worse in start to web page and sequential write; "
+        "unclear in CPU time to compute.",
+        "youki: looks same in idle memory; unclear in start to web page, sequential write, CPU time to compute and "
+        "HTTP round trip.",
+    )
+    assert built.answer.summary == (
+        "4 blocks, each with every runtime once, on 1 machine",
+        "60 of 60 trials usable",
+        "2026-11-27",
     )
     page = next(p for p in report.write(built, folder) if p.name == "index.html").read_text().partition("<main>")[0]
     shown = " ".join("".join(part.text for part in line) for line in terminal.answer_lines(built.answer, 80))
     for text in (page, shown.partition("───")[0], report.markdown(built).partition("|")[0]):
         assert "gVisor 20260905.0 (systrap)" in text and "measured on a virtual machine" in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "word"),
+    [
+        (1.2, 1.6, "lower", "looks worse"),
+        (1.2, 1.6, "higher", "looks better"),
+        (0.6, 0.8, "lower", "looks better"),
+        (0.6, 0.8, "higher", "looks worse"),
+        (0.96, 1.04, "lower", "looks same"),
+        (1.2, 1.6, None, "unclear"),
+    ],
+)
+def test_what_only_the_correction_keeps_open_is_worded_apart(
+    low: float, high: float, better: Literal["lower", "higher"] | None, word: str
+) -> None:
+    metric = replace(TIME, better=better)
+    alone = compared((low * high) ** 0.5, low, high, Verdict.INCONCLUSIVE, p_value=0.02, p_adjusted=0.2)
+    assert answer.words(alone, metric, 0.05)[1] == word
+    assert answer.words(replace(alone, p_adjusted=None), metric, 0.05)[1] == "unclear"
 
 
 # --------------------------------------------------------------------------- words
@@ -308,7 +341,8 @@ def an_answer(arms: list[str], cells: list[tuple[str, str, bool]]) -> Answer:
         where="metal",
         meaningless=False,
         warnings=("Old software: " + ", ".join(f"runC of 2023-0{n}" for n in range(4)) + ".",),
-        summary=("15 blocks (rounds of all runtimes) on 2 machines",),
+        summary=("15 blocks, each with every runtime once, on 2 machines",),
+        result=("Kata: unclear in all of it.",),
         ran=("runC 1.5.2", "Kata 3.29.0"),
         key="Under runC: its median.",
         baseline="runC",

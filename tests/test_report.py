@@ -207,7 +207,12 @@ def test_where_it_ran_stands_first_in_every_format(tmp_path: Path, level: Level)
 
     head = files["index.html"]
     assert str(escape(built.meaning)) in head
-    assert head.index(built.where) < head.index('class="answer') < head.index("What weakens it") < head.index("Table I")
+    assert (
+        head.index(built.where)
+        < head.index('class="answer')
+        < head.index("What weakens the answer")
+        < head.index("Table I")
+    )
     first = files["tables.md"].partition("## ")[0]
     assert f"measured on {built.where}" in first
     assert json.loads(files["tables.json"])["level"] == level.value
@@ -418,11 +423,11 @@ def test_the_command_prints_every_format_and_writes_the_page(
     lines = shown["terminal"].splitlines()
     assert lines[:2] == ["gVisor against runC", "! Simulated values: no figure means anything."]
     assert len(lines) < 40
-    assert all(len(line) <= 80 for line in shown["terminal"].partition("What weakens it")[0].splitlines())
+    assert all(len(line) <= 80 for line in shown["terminal"].partition("What weakens the answer")[0].splitlines())
     assert cli.run(["report", "--brief"]) == 0
     brief = capsys.readouterr()
     assert shown["terminal"].startswith(brief.out.rstrip())
-    assert brief.err == "" and "What weakens it" not in brief.out
+    assert brief.err == "" and "What weakens the answer" not in brief.out
 
 
 def test_the_command_names_what_is_wrong(
@@ -575,9 +580,7 @@ def test_sentences_name_runtimes_by_their_titles(tmp_path: Path) -> None:
     built = report.build(campaign)
 
     said = [c.sentence for c in built.analysis.comparisons] + [c.message for c in built.caveats]
-    assert any(
-        s.startswith("Start to first web page: gVisor 1.04 s, runC 0.52 s: takes 2.00 times as long") for s in said
-    )
+    assert any(s.startswith("Start to web page: gVisor 1.04 s, runC 0.52 s: takes 2.00 times as long") for s in said)
     assert any("all 8 trials of gVisor failed" in s for s in said)
     assert any("gVisor moved during the campaign" in s for s in said)
     assert not [s for s in said if re.search(r"\b(runc|gvisor)\b", s)]
@@ -651,7 +654,7 @@ def test_meters_that_disagree_are_named_with_their_values_and_agreement_is_noted
     assert (
         "under gVisor: 20.0 MiB by PSS, 20.5 MiB by its cgroup, 25.0 MiB by the fall of MemAvailable" in caveat.message
     )
-    assert "The fall of MemAvailable differs by +25 %, where 10 % are allowed" in caveat.message
+    assert "The fall of MemAvailable is 25 % above PSS, where 10 % are allowed" in caveat.message
     notes = {t.number: t.notes[-1] for t in built.tables}
     assert notes["IV"].endswith("disagree under gVisor: see the notes beside the verdicts.")
     assert "agree within 10 %: runC 2.00 s by everything that the container needs, 1.95 s by its cgroup" in notes["III"]

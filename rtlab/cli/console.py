@@ -133,6 +133,7 @@ LOOKS = {
     "worse": "red",
     "better": "cyan",
     "same": "green",
+    "looks": "italic",
     "unclear": "dim",
     "withheld": "magenta",
 }

@@ -14,7 +14,7 @@ from rtlab.text import clean, counted
 from rtlab.units import RatioText, alike, band, from_base, ratio_text, readable_unit
 
 # How a cell is coloured. A cell without a verdict has the tone "none".
-Tone = Literal["worse", "better", "same", "unclear", "withheld", "none"]
+Tone = Literal["worse", "better", "same", "looks", "unclear", "withheld", "none"]
 # The verdict as the table says it: its sign and its word. Slower and faster have other words for sizes and rates. No
 # sign points up or down: worse beside a halved rate would seem to say that it rose.
 WORDS: Mapping[Verdict, tuple[str, str, Tone]] = {
@@ -28,11 +28,10 @@ WORDS: Mapping[Verdict, tuple[str, str, Tone]] = {
 LEGEND: Mapping[Tone, str] = {
     "worse": "✗ worse, ✓ better: the whole interval lies outside the margin of {margin}",
     "same": "= same: the whole interval lies within {same}",
-    "unclear": "? unclear: {blocks} cannot tell which{together}",
+    "looks": "? looks worse, better, same: so by its own interval, but not after correction for {ratios}",
+    "unclear": "? unclear: {blocks} cannot tell",
     "withheld": "! withheld: the numbers cannot be trusted",
 }
-# Where an interval alone would tell.
-_TOGETHER = ", or not for all {ratios} at once"
 # Above the table, so many warnings of one kind are named.
 _NAMED = 4
 _KINDS = {
@@ -109,6 +108,7 @@ class Answer:
         warnings: One short line each; the whole stands in what weakens the answer.
         meaningless: No figure means anything: the first warning says why.
         summary: Blocks, machines and usable trials, for one line.
+        result: One sentence an arm: what is worse, better, same, unclear. Empty where no figure means anything.
         ran: What was measured, and on what: programs with their versions, then the machine; for one line.
         key: How a cell is read; empty where nothing is compared.
         arms: Titles of the columns after the baseline's.
@@ -121,6 +121,7 @@ class Answer:
     meaningless: bool
     warnings: tuple[str, ...]
     summary: tuple[str, ...]
+    result: tuple[str, ...]
     ran: tuple[str, ...]
     key: str
     baseline: str
@@ -154,6 +155,7 @@ class Campaign:
     experiments: Mapping[str, Experiment]
     analysis: Analysis
     caveats: Sequence[Caveat]
+    day: str
     trials: int
     planned: int
     usable: int
@@ -179,6 +181,7 @@ def answer(campaign: Campaign) -> Answer:
         meaningless=campaign.level in _MEANINGLESS,
         warnings=_warnings(campaign),
         summary=_summary(campaign),
+        result=() if campaign.level in _MEANINGLESS else _result(lines, [titles[arm] for arm in others]),
         ran=campaign.ran,
         key=_key(titles[spec.baseline], [titles[arm] for arm in others]),
         baseline=titles[spec.baseline],
@@ -192,12 +195,12 @@ def answer(campaign: Campaign) -> Answer:
 def _legend(tones: Set[Tone], campaign: Campaign) -> tuple[str, ...]:
     """What the words in the table mean, and only those."""
     margin, comparisons = band(campaign.spec.margin), campaign.analysis.comparisons
-    ratios = counted(sum(c.p_adjusted is not None and not c.exploratory for c in comparisons), "ratio")
+    compared = sum(c.p_adjusted is not None and not c.exploratory for c in comparisons)
     fields = {
         "margin": margin,
         "same": "it" if tones & {"worse"} else f"the margin of {margin}",
         "blocks": counted(_blocks(campaign), "block"),
-        "together": _TOGETHER.format(ratios=ratios) if any(map(together, comparisons)) else "",
+        "ratios": counted(compared, "comparison"),
     }
     return tuple(text.format(**fields) for tone, text in LEGEND.items() if tone in tones)
 
@@ -249,19 +252,51 @@ def _blocks(campaign: Campaign) -> int:
 
 
 def _summary(campaign: Campaign) -> tuple[str, ...]:
-    rounds = "round" if _blocks(campaign) == 1 else "rounds"
-    every = f"{rounds} of all runtimes" if campaign.spec.design != "paper" else "repetitions"
+    blocks = counted(_blocks(campaign), "block")
+    if campaign.spec.design != "paper":
+        blocks += ", each with every runtime once" if _blocks(campaign) > 1 else " with every runtime once"
     return (
-        f"{counted(_blocks(campaign), 'block')} ({every}) on {counted(campaign.machines, 'machine')}",
+        f"{blocks}, on {counted(campaign.machines, 'machine')}",
         f"{campaign.usable} of {counted(campaign.trials, 'trial')} usable",
+        *([campaign.day] * bool(campaign.day)),
     )
+
+
+def _result(lines: Sequence[Line], arms: Sequence[str]) -> tuple[str, ...]:
+    """``gVisor: worse in HTTP round trip; unclear in CPU time``, for each arm."""
+    found = []
+    for arm in arms:
+        by_word: dict[str, list[str]] = {}
+        for line in lines:
+            for cell in line.cells:
+                if cell.title == arm:
+                    by_word.setdefault(cell.word, []).append(_lower(line.label))
+        ordered = sorted(by_word, key=lambda word: _PLACES.index(word) if word in _PLACES else len(_PLACES))
+        told = [f"{word} in {listed(by_word[word])}" for word in ordered]
+        if len(ordered) == 1 and len(lines) > 1:
+            told = [f"{ordered[0]} in all {len(lines)} experiments"]
+        if told:
+            found.append(f"{arm}: {'; '.join(told)}.")
+    return tuple(found)
+
+
+# The order in which a result names its words.
+_PLACES = ("worse", "better", "same", "looks worse", "looks better", "looks same", "unclear", "withheld", "no ratio")
+
+
+def _lower(label: str) -> str:
+    """A label within a sentence: an abbreviation stays as it is."""
+    return label if label[:2].isupper() else label[:1].lower() + label[1:]
 
 
 def _key(baseline: str, others: Sequence[str]) -> str:
     """How a cell is read."""
     if not others:
         return ""
-    return f"Under {baseline} its median; beside it × the ratio to {baseline} with the 95 % interval, median, verdict."
+    return (
+        f"Column {baseline}: its median. Others: × ratio to {baseline}, made within blocks, and its 95 % interval; "
+        "below, their own median and the verdict."
+    )
 
 
 def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Sequence[str]) -> Line:
@@ -293,13 +328,13 @@ def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Se
 
 def _cell(campaign: Campaign, unit: str, summary: Summary | None, c: Comparison) -> Cell:
     value = _in(summary.median.point if summary and summary.median else None, unit)
-    sign, word, tone = WORDS[c.verdict] if c.ratio else ("–", "no ratio", "none")
+    metric = next(m for m in campaign.experiments[c.experiment].metrics if m.name == c.metric)
+    sign, word, tone = words(c, metric, campaign.spec.margin)
     shown = ratio_text(c.ratio.point, c.ratio.low, c.ratio.high) if c.ratio else RatioText("–")
     reason = c.why_not
     if c.ratio is None and value is None:
         reason = _why_empty(summary)
     elif c.ratio is not None and not shown.low and c.verdict is Verdict.INCONCLUSIVE:
-        sign, word = "?", "unclear"
         reason = "too few blocks" if len(c.blocks) < 3 else "no scatter"
     return Cell(
         arm=c.arm,
@@ -320,6 +355,21 @@ def _cell(campaign: Campaign, unit: str, summary: Summary | None, c: Comparison)
         reason=reason,
         sentence=c.sentence,
     )
+
+
+def words(c: Comparison, metric: Metric, margin: float) -> tuple[str, str, Tone]:
+    """Sign, word and tone of a primary comparison. Where only the correction for all comparisons keeps it open, the
+    word is what its interval alone says."""
+    if c.ratio is None:
+        return "–", "no ratio", "none"
+    sign, word, tone = WORDS[c.verdict]
+    if c.ratio.low is None or c.ratio.high is None or not together(c):
+        return sign, word, tone
+    if 1 / (1 + margin) <= c.ratio.low and c.ratio.high <= 1 + margin:
+        return sign, "looks same", "looks"
+    if not metric.better:
+        return sign, word, tone
+    return sign, "looks worse" if (c.ratio.point > 1) == (metric.better == "lower") else "looks better", "looks"
 
 
 def _in(value: float | None, unit: str) -> float | None:

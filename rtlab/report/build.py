@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -105,6 +106,7 @@ def _built(campaign: Campaign) -> Report:
                 experiments=experiments,
                 analysis=analysis,
                 caveats=caveats,
+                day=_day(campaign.header.get("created_at")),
                 trials=len(records),
                 planned=len(plan),
                 usable=sum(1 for a in attempts if a.outcome == Outcome.OK.value),
@@ -328,16 +330,22 @@ def _ran(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, titles: M
         found.append(f"{titles[name]} {ages.number(_text(entry.get('version')))}{told}")
     first = machines[0]
     if (docker := _text(_mapping(first.get("docker")).get("version"))) != UNKNOWN:
-        found.append(f"Docker engine {ages.number(docker)}")
+        found.append(f"Docker engine (moby) {ages.number(docker)}")
     for name, of in _mapping(first.get("engines")).items():
         version = _text(_mapping(_mapping(of).get(name)).get("version"))
         found.append(f"{_engine_title(name)} {ages.number(version)}")
     cpu = _mapping(first.get("cpu"))
     found.append(
-        f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, {_gigabytes(first.get('memory_total_bytes'))}"
+        f"{_text(cpu.get('count'))} CPUs, {_text(cpu.get('model'))}, {_gigabytes(first.get('memory_total_bytes'))}"
     )
     found.append(f"{_text(first.get('distribution'))}, kernel {_text(first.get('kernel'))}")
     return tuple(found)
+
+
+def _day(created_at: object) -> str:
+    """The day of a time in ISO 8601; empty where it is none."""
+    found = re.match(r"20\d\d-[01]\d-[0-3]\d(?=T|$)", created_at) if isinstance(created_at, str) else None
+    return found[0] if found else ""
 
 
 def _parts(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, testbed: Testbed) -> tuple[ages.Part, ...]:

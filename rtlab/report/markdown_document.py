@@ -13,7 +13,7 @@ def document(report: Report) -> str:
     answer = report.answer
     lines = [
         *table(answer),
-        "## What weakens it",
+        "## What weakens the answer",
         "",
         *(f"- **{text(c.kind)}**{f' ({text(c.where)})' if c.where else ''}: {text(c.message)}" for c in report.lessens),
         "",
@@ -43,6 +43,8 @@ def table(answer: Answer, level: int = 1) -> list[str]:
         f"> {' · '.join(map(text, about))}",
         *([f">\n> {' · '.join(map(text, answer.ran))}"] if answer.ran else []),
         "",
+        *(f"- {text(told)}" for told in answer.result),
+        *([""] * bool(answer.result)),
         f"| {' | '.join(heads)} |",
         "|---|" + "---:|" * (len(heads) - 1),
         *(f"| {' | '.join((_label(line), _baseline(line), *map(_cell, line.cells)))} |" for line in answer.lines),

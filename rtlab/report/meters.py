@@ -107,11 +107,14 @@ def caveats(readings: Sequence[Reading], what: str, unit: str, where: str, title
     for reading in readings:
         apart = reading.apart()
         if apart:
-            by = "; ".join(f"{name} differs by {share * 100:+.0f} %".replace("-", "−") for name, share in apart)
+            first = reading.values[0][0]
+            by = "; ".join(
+                f"{name} is {abs(s) * 100:.0f} % {'above' if s > 0 else 'below'} {first}" for name, s in apart
+            )
             message = (
                 f"The meters disagree on {what} under {titles.get(reading.arm, reading.arm)}: "
                 f"{_listed(reading, unit)}. {by[0].upper()}{by[1:]}, where {AGREEMENT * 100:.0f} % are allowed; "
-                f"estimates are by {reading.values[0][0]}."
+                f"the ratios are by {first}."
             )
             found.append(Caveat(kind="meters", message=message, where=where))
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rtlab.model import Comparison, Experiment, Metric, Summary
-from rtlab.report.answer import WORDS
+from rtlab.report.answer import WORDS, words
 from rtlab.report.model import Report
 from rtlab.units import alike, from_base, percent, ratio_text, scatter
 
@@ -80,7 +80,7 @@ def _row(
         runtime=report.titles[arm],
         ratio="baseline" if is_baseline else shown.point if shown else _DASH,
         interval=(shown.interval("–") if shown else "") or _DASH,
-        verdict=_verdict(c),
+        verdict=_verdict(c, metric, report.spec.margin),
         median=_texts(metric, median.point if median else None)[0],
         median_interval=_span(metric, median.low if median else None, median.high if median else None),
         mean=_mean(metric, s),
@@ -89,12 +89,13 @@ def _row(
     )
 
 
-def _verdict(c: Comparison | None) -> str:
+def _verdict(c: Comparison | None, metric: Metric, margin: float) -> str:
     if c is None or c.ratio is None or c.ratio.low is None:
         return _DASH
-    sign, word, tone = WORDS[c.verdict]
     if not c.exploratory:
+        sign, word, _ = words(c, metric, margin)
         return f"{sign} {word}"
+    _, word, tone = WORDS[c.verdict]
     return f"looks {word}" if tone in ("worse", "better", "same") else word
 
 

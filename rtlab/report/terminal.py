@@ -33,6 +33,8 @@ def answer_lines(answer: Answer, width: int) -> list[Parts]:
     lines: list[Parts] = [*_wrapped(answer.title, width, "strong")]
     for warning in answer.warnings:
         lines += _wrapped(f"! {warning}", width, "warn", indent="  ")
+    for told in answer.result:
+        lines += _wrapped(told, width, "strong", indent="  ")
     for parts in ((*answer.summary, f"measured on {answer.where}"), answer.ran):
         lines += _wrapped(" · ".join(parts), width, "soft")
     lines.append(())
@@ -44,14 +46,14 @@ def answer_lines(answer: Answer, width: int) -> list[Parts]:
         lines += _listed(answer, width)
     if answer.key:
         lines += [(), *_wrapped(answer.key, width, "soft")]
-    for told in answer.legend:
-        lines += _wrapped(told, width, "soft", indent="  ")
+    for line in answer.legend:
+        lines += _wrapped(line, width, "soft", indent="  ")
     return lines
 
 
 def lessening_lines(report: Report, width: int) -> list[Parts]:
     """The gravest of what weakens the answer, each with a hanging indent, and how many more there are."""
-    lines: list[Parts] = [(Part("What weakens it", "strong"),)]
+    lines: list[Parts] = [(Part("What weakens the answer", "strong"),)]
     # One of each kind: the same of another arm or trial stands in the page.
     every = report.lessens
     shown = list({(c.kind, c.where): c for c in reversed(every)}.values())[::-1][:MOST_LESSENS]
@@ -96,7 +98,7 @@ def _tall(cell: Cell) -> list[Parts]:
 
 
 def _verdict(cell: Cell) -> list[Parts]:
-    told: list[Parts] = [(Part(f"{cell.value_text}  ", "soft"), Part(f"{cell.sign} {cell.word}", cell.tone))]
+    told: list[Parts] = [(Part(f"{cell.value_text} ", "soft"), Part(f"{cell.sign} {cell.word}", cell.tone))]
     return [*told, (Part(f"{cell.n_failed} failed", "warn"),)] if cell.n_failed else told
 
 

@@ -73,7 +73,7 @@ class Boot(Declared):
         Metric(
             name="first_page_s",
             title="first page, warm",
-            label="Start to first web page",
+            label="Start to web page",
             unit="s",
             better="lower",
             primary=True,

@@ -109,7 +109,7 @@ class Cpu(Declared):
         Metric(
             name="compute_cpu_s",
             title="CPU time for computing in one process",
-            label="CPU time for computing",
+            label="CPU time to compute",
             unit="s",
             better="lower",
             primary=True,

@@ -76,7 +76,7 @@ class Io(Declared):
         Metric(
             name="put_block_bytes_per_s",
             title="sequential output, block",
-            label="Sequential file write",
+            label="Sequential write",
             unit="B/s",
             display_unit="K/s",
             better="higher",

@@ -67,7 +67,7 @@ class Memory(Declared):
         Metric(
             name="container_pss_bytes",
             title="per idle container (PSS)",
-            label="Memory per idle container",
+            label="Idle memory",
             unit="B",
             display_unit="MiB",
             better="lower",
