@@ -4,7 +4,8 @@ One machine is provisioned, its roles are applied once more (the idempotence tes
 machines come from that box; then the five experiments under runC and gVisor with one reboot per block and arm; then the
 report; then teardown, after which nothing may be there that was not there before.
 
-`-m "vm and slow"` puts today's engine beside a machine's own, as the static provider does by default.
+`-m "vm and slow"` puts today's engine beside a machine's own, as the static provider does by default, and lets machines
+die in the middle of a trial.
 RTLAB_VM_BLOCKS=2 runs two blocks, each arm on each machine: some ten minutes more, which CI has not got.
 RTLAB_VM_KEEP_CAMPAIGN=FOLDER keeps the campaign (it is where tests/data/emulated-debian-12 came from).
 """
@@ -17,10 +18,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 pytestmark = [
@@ -297,6 +300,70 @@ def test_todays_engine_runs_beside_the_machines_own_and_leaves_it_alone(
     assert again["provisioned"] == []
     rtlab("teardown", cwd=tmp_path, timeout_s=900)
     assert theirs() == found
+
+
+def working(folder: Path, machines: list[str], bench: subprocess.Popen[str]) -> str:
+    """The machine in which a trial's Bonnie++ runs now."""
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline and bench.poll() is None:
+        for name in machines:
+            words = ("ssh", name, "--", "pgrep", "-x", "bonnie++")
+            asked = subprocess.run([*RTLAB, *words], cwd=folder, capture_output=True, timeout=120, check=False)
+            if asked.returncode == 0:
+                return name
+    raise AssertionError("no trial began")
+
+
+def panics(folder: Path, machine: str) -> None:
+    """Its kernel dies, and stays so."""
+    shell = "sudo sysctl -q kernel.panic=0 kernel.sysrq=1; echo c | sudo tee /proc/sysrq-trigger"
+    ssh = subprocess.Popen([*RTLAB, "ssh", machine, "--", "sh", "-c", shell], cwd=folder, stdin=subprocess.DEVNULL)
+    with suppress(subprocess.TimeoutExpired):
+        ssh.wait(30)
+    ssh.kill()
+    ssh.wait()
+
+
+def stops(folder: Path, machine: str) -> None:
+    """Its QEMU is stopped, as by a debugger: it neither answers nor ends."""
+    testbed = json.loads((folder / ".rtlab" / "testbed.json").read_text())["id"]
+    (qemu,) = [
+        p
+        for p in psutil.process_iter(["name", "cmdline"])
+        if p.info["name"].startswith("qemu-system")
+        and any(testbed in w and machine in w for w in p.info["cmdline"] if w.startswith("guest="))
+    ]
+    qemu.suspend()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [panics, stops])
+def test_a_machine_that_dies_in_a_trial_is_reset_and_its_block_repeated(
+    fault: Callable[[Path, str], None], testbed: dict[str, Any], campaign: Path, folder: Path
+) -> None:
+    names = [m["name"] for m in testbed["machines"]]
+    words = ("bench", "--new", "--runs", "1", "--reboot", "never", "--experiments", "io", "--set", "io.size_mb=128")
+    with (folder / "fault.log").open("w+") as log:
+        bench = subprocess.Popen([*RTLAB, *words], cwd=folder, stdout=log, stderr=log)
+        try:
+            struck = working(folder, names, bench)
+            fault(folder, struck)
+            bench.wait(2400)
+        finally:
+            bench.kill()
+            bench.wait()
+        log.seek(0)
+        told = log.read()
+    print(told, file=sys.stderr)
+    assert bench.returncode == 0, told[-4000:]
+    hit = max(folder.glob("campaigns/2*"))
+    records = [json.loads(f.read_text()) for f in sorted(hit.glob("trials/*/record.json"))]
+    failed = [r for r in records if r["outcome"] != "ok"]
+    assert [r["trial"]["machine"] for r in failed] == [struck] and failed[0]["reason"]
+    block = [r for r in records if r["trial"]["block"] != failed[0]["trial"]["block"]]
+    assert sorted((r["trial"]["runtime"], r["outcome"]) for r in block) == [("gvisor", "ok"), ("runc", "ok")]
+    shown = json.loads(rtlab("status", "--json", cwd=folder, timeout_s=60))
+    assert [m["state"] for m in shown["machines"]] == ["running", "running"]
 
 
 def test_teardown_leaves_nothing_and_works_twice(campaign: Path, folder: Path, before: dict[str, Any]) -> None:
