@@ -186,6 +186,13 @@ def readable_unit(value: float, unit: str) -> str:
     return ladder[place]
 
 
+def readable(value: float, unit: str, digits: int = 3) -> str:
+    """One value (in base units) with the unit in which it is read best: ``92.7 µs``; a count has none."""
+    shown = readable_unit(value, unit)
+    number = format_number(from_base(value, shown), digits)
+    return number if shown == "1" else f"{number} {shown}"
+
+
 def alike(values: Sequence[float]) -> list[str]:
     """Numbers that stand side by side, with as many places each: three digits of the largest, two of the smallest."""
     sizes = [abs(v) for v in values if v and math.isfinite(v)]

@@ -102,7 +102,7 @@ def test_campaigns_are_listed_with_state_blocks_and_verdicts(tmp_path: Path) -> 
     assert (kata["state"], kata["trials"], kata["not_ok"], kata["pending"]) == ("finished", 40, failed(), 0)
     assert {v["experiment"]: v["verdict"] for v in kata["verdicts"]}["boot"] == "slower"
     shown = rtlab("campaigns", cwd=tmp_path).stdout
-    assert "kata: 3 slower, 2 inconclusive (emulated: without meaning)" in shown
+    assert "kata: 3 worse, 2 unclear (emulated: without meaning)" in shown
     assert "verdicts" not in document("campaigns", "--no-verdicts", cwd=tmp_path)["campaigns"][0]
 
 
@@ -117,7 +117,7 @@ def test_show_tells_what_happened_in_a_failed_trial_and_in_a_good_one(tmp_path: 
     failed = rtlab("show", "18", *kept, cwd=tmp_path).stdout
     assert failed.startswith("Trial 18: network kata on node1, block 2: failed\nWhy: the engine refused POST")
     good = rtlab("show", "0017.1-boot-kata-node1", *kept, cwd=tmp_path).stdout
-    for part in ("quiet after", "vmm_holds_kvm: True", "kata-runtime", "first_page_s", "20.2538", "stdout: empty"):
+    for part in ("quiet after", "vmm_holds_kvm: True", "kata-runtime", "first_page_s", "20.2538 s", "stdout: empty"):
         assert part in good
     for line in good.split("Files:\n")[1].splitlines():
         assert Path(line.strip()).is_file()

@@ -148,3 +148,12 @@ def test_the_band_is_named_as_it_is(margin: float, text: str) -> None:
 )
 def test_a_value_is_shown_in_a_unit_that_can_be_read(value: float, unit: str, best: str) -> None:
     assert units.readable_unit(value, unit) == best
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(92.736e-6, "s", "92.7 µs"), (946429000.0, "B/s", "903 MiB/s"), (772.0, "1", "772"), (0.0, "s", "0 s")],
+)
+def test_one_value_in_the_unit_in_which_it_is_read(value: float, unit: str, text: str) -> None:
+    """946429000 / 1048576 = 902.59."""
+    assert units.readable(value, unit) == text

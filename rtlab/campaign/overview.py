@@ -13,7 +13,7 @@ from rtlab.campaign.repeats import pending
 from rtlab.errors import ParseError, RtlabError
 from rtlab.model import Experiment, Outcome, Record
 from rtlab.store import Campaign
-from rtlab.units import format_number, from_base
+from rtlab.units import readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def value_of(record: Record, campaign: Campaign, experiment: Experiment) -> str:
     values = [o.value for o in observed if primary and o.metric == primary.name and o.value is not None]
     if primary is None or not values:
         return ""
-    return f"{format_number(from_base(values[-1], primary.shown_unit), 3)} {primary.shown_unit}"
+    return readable(values[-1], primary.shown_unit)
 
 
 def _failures(records: Sequence[Record]) -> list[Failure]:

@@ -11,7 +11,7 @@ import typer
 from rtlab.cli import console, documents, place
 
 if TYPE_CHECKING:
-    from rtlab.model import Comparison
+    from rtlab.report.answer import Cell, Line
 
 
 def command(
@@ -72,19 +72,20 @@ def _row(folder: Path, with_verdicts: bool) -> dict[str, Any]:
             "full_blocks": found.full_blocks,
         }
         if with_verdicts:
-            row["verdicts"] = [_verdict(c) for c in report.build(campaign).primaries()]
+            row["verdicts"] = [_verdict(line, cell) for line, cell in report.build(campaign).answer.cells]
     except RtlabError as error:
         row["reason"] = error.message
     return row
 
 
-def _verdict(comparison: Comparison) -> dict[str, Any]:
+def _verdict(line: Line, cell: Cell) -> dict[str, Any]:
     return {
-        "experiment": comparison.experiment,
-        "metric": comparison.metric,
-        "arm": comparison.arm,
-        "verdict": comparison.verdict.value,
-        "ratio": comparison.ratio.point if comparison.ratio else None,
+        "experiment": line.experiment,
+        "metric": line.metric,
+        "arm": cell.arm,
+        "verdict": cell.verdict.value if cell.verdict else None,
+        "word": cell.word,
+        "ratio": cell.ratio,
     }
 
 
@@ -95,7 +96,7 @@ def _blocks(row: dict[str, Any]) -> str:
 
 
 def _summary(row: dict[str, Any], with_verdicts: bool) -> str:
-    """``gvisor: 3 slower, 2 inconclusive``; figures that mean nothing are said to."""
+    """``gvisor: 3 worse, 2 unclear``, in the report's words; figures that mean nothing are said to."""
     if row["reason"]:
         return str(row["reason"])
     if not with_verdicts:
@@ -104,7 +105,7 @@ def _summary(row: dict[str, Any], with_verdicts: bool) -> str:
         return f"{row['runtimes'][0]} alone: nothing is compared"
     told = []
     for arm in dict.fromkeys(v["arm"] for v in row["verdicts"]):
-        counted = Counter(v["verdict"] for v in row["verdicts"] if v["arm"] == arm)
+        counted = Counter(v["word"] for v in row["verdicts"] if v["arm"] == arm)
         told.append(f"{arm}: {', '.join(f'{number} {verdict}' for verdict, number in counted.items())}")
     from rtlab.model import Level
 

@@ -163,15 +163,15 @@ def _print_proof(proof: Mapping[str, Any] | None) -> None:
 
 
 def _print_values(observations: list[dict[str, Any]]) -> None:
-    from rtlab.units import format_number
+    from rtlab.units import readable
 
-    together: dict[tuple[str, str, str], list[str]] = {}
+    together: dict[tuple[str, str], list[str]] = {}
     for o in observations:
-        value = "no value" if o["value"] is None else format_number(o["value"], 6)
-        together.setdefault((str(o["metric"]), str(o["unit"]), str(o["note"])), []).append(value)
+        value = "no value" if o["value"] is None else readable(o["value"], str(o["unit"]), 6)
+        together.setdefault((str(o["metric"]), str(o["note"])), []).append(value)
     if together:
-        rows = [(metric, "  ".join(values), unit, note) for (metric, unit, note), values in together.items()]
-        console.print_table("Values", ("metric", "values", "unit", "note"), rows)
+        rows = [(metric, "  ".join(values), note) for (metric, note), values in together.items()]
+        console.print_table("Values", ("metric", "values", "note"), rows)
 
 
 def _print_tail(name: str, text: str) -> None:
