@@ -51,7 +51,10 @@ def test_the_answer_has_values_ratios_failures_and_reasons(tmp_path: Path) -> No
 
     assert found.title == "gVisor and Kata against runC"
     assert found.warnings == ("Simulated values: no figure means anything.",)
-    assert found.summary[:2] == ("6 blocks, each with every runtime once, on 1 machine", "29 of 36 trials usable")
+    assert found.summary[:2] == (
+        "6 blocks, each with every runtime once per experiment, on 1 machine",
+        "29 of 36 trials usable",
+    )
     boot, io_ = found.lines
     assert (boot.label, boot.unit, boot.direction) == ("Start to web page", "s", "lower is better")
     assert boot.baseline == pytest.approx(0.5, rel=0.02)
@@ -154,7 +157,7 @@ def test_what_ran_on_what_stands_above_the_table_in_every_format(tmp_path: Path)
         "HTTP round trip.",
     )
     assert built.answer.summary == (
-        "4 blocks, each with every runtime once, on 1 machine",
+        "4 blocks, each with every runtime once per experiment, on 1 machine",
         "60 of 60 trials usable",
         "2026-11-27",
     )

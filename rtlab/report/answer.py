@@ -24,12 +24,12 @@ WORDS: Mapping[Verdict, tuple[str, str, Tone]] = {
     Verdict.INCONCLUSIVE: ("?", "unclear", "unclear"),
     Verdict.WITHHELD: ("!", "withheld", "withheld"),
 }
-# What each word means, for below the table; ``{margin}`` is the band as it is, ``{blocks}`` how many there are.
+# What each word means, for below the table; ``{margin}`` is the band as it is, ``{blocks}`` is ``4 blocks are``.
 LEGEND: Mapping[Tone, str] = {
-    "worse": "✗ worse, ✓ better: the whole interval lies outside the margin of {margin}",
+    "worse": "✗ worse, ✓ better: the whole interval lies outside the margin of {margin} ({times})",
     "same": "= same: the whole interval lies within {same}",
-    "looks": "? looks worse, better, same: so by its own interval, but not after correction for {ratios}",
-    "unclear": "? unclear: {blocks} cannot tell",
+    "looks": "? looks worse, better, same: clear by its own interval, but not once {ratios} are allowed for",
+    "unclear": "? unclear: {blocks} too few to tell",
     "withheld": "! withheld: the numbers cannot be trusted",
 }
 # Above the table, so many warnings of one kind are named.
@@ -199,7 +199,8 @@ def _legend(tones: Set[Tone], campaign: Campaign) -> tuple[str, ...]:
     fields = {
         "margin": margin,
         "same": "it" if tones & {"worse"} else f"the margin of {margin}",
-        "blocks": counted(_blocks(campaign), "block"),
+        "times": f"× {1 / (1 + campaign.spec.margin):.3g} to {1 + campaign.spec.margin:.3g}",
+        "blocks": f"{counted(_blocks(campaign), 'block')} {'is' if _blocks(campaign) == 1 else 'are'}",
         "ratios": counted(compared, "comparison"),
     }
     return tuple(text.format(**fields) for tone, text in LEGEND.items() if tone in tones)
@@ -254,7 +255,7 @@ def _blocks(campaign: Campaign) -> int:
 def _summary(campaign: Campaign) -> tuple[str, ...]:
     blocks = counted(_blocks(campaign), "block")
     if campaign.spec.design != "paper":
-        blocks += ", each with every runtime once" if _blocks(campaign) > 1 else " with every runtime once"
+        blocks += ", each with every runtime once per experiment" if _blocks(campaign) > 1 else ""
     return (
         f"{blocks}, on {counted(campaign.machines, 'machine')}",
         f"{campaign.usable} of {counted(campaign.trials, 'trial')} usable",
@@ -294,8 +295,8 @@ def _key(baseline: str, others: Sequence[str]) -> str:
     if not others:
         return ""
     return (
-        f"Column {baseline}: its median. Others: × ratio to {baseline}, made within blocks, and its 95 % interval; "
-        "below, their own median and the verdict."
+        f"Column {baseline}: its median. Others: × ratio to {baseline}, made within each block (so not that of the "
+        "medians), and its 95 % interval; below, their own median and the verdict."
     )
 
 
