@@ -11,7 +11,7 @@ from rtlab.report import ages
 from rtlab.stats import Analysis
 from rtlab.stats.sentences import together
 from rtlab.text import clean, counted
-from rtlab.units import RatioText, alike, band, from_base, ratio_text, readable_unit
+from rtlab.units import RatioText, alike, band, format_number, from_base, ratio_text, readable_unit
 
 # How a cell is coloured. A cell without a verdict has the tone "none".
 Tone = Literal["worse", "better", "same", "looks", "unclear", "withheld", "none"]
@@ -195,11 +195,12 @@ def answer(campaign: Campaign) -> Answer:
 def _legend(tones: Set[Tone], campaign: Campaign) -> tuple[str, ...]:
     """What the words in the table mean, and only those."""
     margin, comparisons = band(campaign.spec.margin), campaign.analysis.comparisons
+    most = 1 + campaign.spec.margin
     compared = sum(c.p_adjusted is not None and not c.exploratory for c in comparisons)
     fields = {
         "margin": margin,
         "same": "it" if tones & {"worse"} else f"the margin of {margin}",
-        "times": f"× {1 / (1 + campaign.spec.margin):.3g} to {1 + campaign.spec.margin:.3g}",
+        "times": f"× {format_number(1 / most, 3)} to {format_number(most, 3)}",
         "blocks": f"{counted(_blocks(campaign), 'block')} {'is' if _blocks(campaign) == 1 else 'are'}",
         "ratios": counted(compared, "comparison"),
     }
