@@ -32,6 +32,8 @@ LEGEND: Mapping[Tone, str] = {
     "unclear": "? unclear: {blocks} too few to tell",
     "withheld": "! withheld: the numbers cannot be trusted",
 }
+# The order in which a runtime's sentence names the words.
+_PLACES = ("worse", "better", "same", "looks worse", "looks better", "looks same", "unclear", "withheld", "no ratio")
 # Above the table, so many warnings of one kind are named.
 _NAMED = 4
 _KINDS = {
@@ -269,21 +271,15 @@ def _result(lines: Sequence[Line], arms: Sequence[str]) -> tuple[str, ...]:
     found = []
     for arm in arms:
         by_word: dict[str, list[str]] = {}
-        for line in lines:
-            for cell in line.cells:
-                if cell.title == arm:
-                    by_word.setdefault(cell.word, []).append(_lower(line.label))
-        ordered = sorted(by_word, key=lambda word: _PLACES.index(word) if word in _PLACES else len(_PLACES))
+        for word, label in ((c.word, line.label) for line in lines for c in line.cells if c.title == arm):
+            by_word.setdefault(word, []).append(_lower(label))
+        ordered = sorted(by_word, key=_PLACES.index)
         told = [f"{word} in {listed(by_word[word])}" for word in ordered]
         if len(ordered) == 1 and len(lines) > 1:
             told = [f"{ordered[0]} in all {len(lines)} experiments"]
         if told:
             found.append(f"{arm}: {'; '.join(told)}.")
     return tuple(found)
-
-
-# The order in which a result names its words.
-_PLACES = ("worse", "better", "same", "looks worse", "looks better", "looks same", "unclear", "withheld", "no ratio")
 
 
 def _lower(label: str) -> str:
@@ -321,16 +317,15 @@ def _line(campaign: Campaign, experiment: Experiment, metric: Metric, others: Se
         n_failed=baseline.n_failed if baseline else 0,
         reason="" if value is not None else _why_empty(baseline),
         cells=tuple(
-            _cell(campaign, unit, described[arm], comparison)
+            _cell(campaign, metric, unit, described[arm], comparison)
             for arm in others
             if (comparison := analysis.comparison(experiment.name, metric.name, arm)) is not None
         ),
     )
 
 
-def _cell(campaign: Campaign, unit: str, summary: Summary | None, c: Comparison) -> Cell:
+def _cell(campaign: Campaign, metric: Metric, unit: str, summary: Summary | None, c: Comparison) -> Cell:
     value = _in(summary.median.point if summary and summary.median else None, unit)
-    metric = next(m for m in campaign.experiments[c.experiment].metrics if m.name == c.metric)
     sign, word, tone = words(c, metric, campaign.spec.margin)
     shown = ratio_text(c.ratio.point, c.ratio.low, c.ratio.high) if c.ratio else RatioText("–")
     reason = c.why_not

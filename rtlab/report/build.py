@@ -300,13 +300,12 @@ def _versions(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec) -> t
     found: list[tuple[str, str, str]] = []
     for machine, known in sorted(newest.items()):
         cpu = _mapping(known.get("cpu"))
-        found.append((machine, "system", f"{_text(known.get('distribution'))}, kernel {_text(known.get('kernel'))}"))
+        found.append((machine, "system", _system(known)))
         size = _gigabytes(known.get("memory_total_bytes"))
         found.append((machine, "hardware", f"{_text(cpu.get('count'))} × {_text(cpu.get('model'))}, memory {size}"))
         found.append((machine, "engine", f"Docker {_text(_mapping(known.get('docker')).get('version'))}"))
-        for name, of in _mapping(known.get("engines")).items():
-            version = _text(_mapping(_mapping(of).get(name)).get("version"))
-            found.append((machine, "engine", f"{_engine_title(name)} {version}, by its own socket"))
+        for title, version in _other_engines(known):
+            found.append((machine, "engine", f"{title} {version}, by its own socket"))
         for name in spec.runtimes:
             entry = _entry(known, name)
             arguments = entry.get("arguments")
@@ -332,15 +331,25 @@ def _ran(newest: Mapping[str, Mapping[str, Json]], spec: CampaignSpec, titles: M
     first = machines[0]
     if (docker := _text(_mapping(first.get("docker")).get("version"))) != UNKNOWN:
         found.append(f"Docker engine (moby) {ages.number(docker)}")
-    for name, of in _mapping(first.get("engines")).items():
-        version = _text(_mapping(_mapping(of).get(name)).get("version"))
-        found.append(f"{_engine_title(name)} {ages.number(version)}")
+    found += [f"{title} {ages.number(version)}" for title, version in _other_engines(first)]
     cpu = _mapping(first.get("cpu"))
     found.append(
         f"{_text(cpu.get('count'))} CPUs, {_text(cpu.get('model'))}, {_gigabytes(first.get('memory_total_bytes'))}"
     )
-    found.append(f"{_text(first.get('distribution'))}, kernel {_text(first.get('kernel'))}")
+    found.append(_system(first))
     return tuple(found)
+
+
+def _system(known: Mapping[str, Json]) -> str:
+    return f"{_text(known.get('distribution'))}, kernel {_text(known.get('kernel'))}"
+
+
+def _other_engines(known: Mapping[str, Json]) -> list[tuple[str, str]]:
+    """(title, version) of the engines beside a machine's first one, as each says of itself."""
+    engines = _mapping(known.get("engines"))
+    return [
+        (_engine_title(name), _text(_mapping(_mapping(of).get(name)).get("version"))) for name, of in engines.items()
+    ]
 
 
 def _day(created_at: object) -> str:

@@ -10,8 +10,15 @@ from rtlab.host.checks.contract import Check, Group, Look, check, wanting
 def program(look: Look, name: str, package: str, why: str, *groups: Group) -> Check:
     """Whether a program is there; the package (Debian's name) brings it."""
     path = look.facts.programs.get(name, "")
-    status, found = ("ok", path) if path else ("missing", "not installed")
-    return check(f"program-{name}", name, status, found, why, look.install(package), *groups)  # type: ignore[arg-type]
+    return check(
+        f"program-{name}",
+        name,
+        "ok" if path else "missing",
+        path or "not installed",
+        why,
+        look.install(package),
+        *groups,
+    )
 
 
 def programs(look: Look) -> Iterator[Check]:
